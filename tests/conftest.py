@@ -1,0 +1,37 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# One thread for each test process: the suite itself runs on every core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def find_data() -> Path | None:
+    """Folder of real benchmark files: NASP_DATA, or ../shared/data where it exists."""
+    folder = Path(os.environ["NASP_DATA"]) if os.environ.get("NASP_DATA") else SHARED
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """Real benchmark files; skips where they are absent."""
+    folder = find_data()
+    if folder is None:
+        pytest.skip("real benchmark files are absent: set NASP_DATA to their folder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def isolated_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder for each test; no source files unless the test names them."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("NASP_CACHE", str(cache))
+    monkeypatch.delenv("NASP_DATA", raising=False)
+    return cache
