@@ -1,0 +1,1 @@
+"""Ranking metrics: pure functions in ``functional``, torchmetrics classes in ``ranking``."""
