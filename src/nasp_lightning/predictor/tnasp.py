@@ -13,8 +13,6 @@ Example:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,9 +26,6 @@ from nasp_lightning.predictor.laplacian import (
 )
 from nasp_lightning.predictor.transformer import NORM_EPSILON, TransformerEncoder
 from nasp_lightning.space.base import Graphs, Shape
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 POSITIONAL = ("laplacian", "normalised_laplacian", "eigenvectors", "sinusoidal")
 PADDING = ("published", "masked")
