@@ -1,0 +1,45 @@
+"""A progress bar for what takes longer than a breath: downloads and conversions."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def progress_bar(
+    label: str, total: int | None, unit: str = "bytes"
+) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr while the block runs, if stderr is a terminal.
+
+    Args:
+        label: what is being done.
+        total: units to do, or None where that is not known.
+        unit: ``bytes`` (shown with sizes and speed) or ``records`` (shown as a count).
+
+    Yields:
+        A function that is told how many more units are done.
+    """
+    if not sys.stderr.isatty():
+        yield lambda amount: None
+        return
+    from rich import progress
+    from rich.console import Console
+
+    shown: list[progress.ProgressColumn] = (
+        [progress.DownloadColumn(), progress.TransferSpeedColumn()]
+        if unit == "bytes"
+        else [progress.MofNCompleteColumn(), progress.TextColumn(unit)]
+    )
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        *shown,
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(label, total=total)
+        yield lambda amount: bar.advance(task, amount)
