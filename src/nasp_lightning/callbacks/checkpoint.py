@@ -1,0 +1,98 @@
+"""A checkpoint by the clock, atomic, with every random state."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from nasp_lightning.storage import atomic_path
+
+
+def random_states() -> dict[str, Any]:
+    """States of every generator, as containers and tensors that load with ``weights_only``."""
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    version, internal, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position],
+        "numpy_gauss": [has_gauss, cached],
+        "python": [version, list(internal), gauss],
+    }
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Put back what :func:`random_states` gave."""
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    name, keys, position = states["numpy"]
+    state = (name, keys.numpy().astype(np.uint32), position, *states["numpy_gauss"])
+    np.random.set_state(state)  # noqa: NPY002
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+
+
+class ClockCheckpoint(Callback):
+    """Writes ``checkpoint.ckpt`` between two epochs when ``every_seconds`` have passed.
+
+    It must be the first callback: it saves before the others begin the epoch, so that a resumed
+    run begins it just so. The final state is written by the job when the fit is over.
+
+    Args:
+        folder: the run's folder.
+        every_seconds: at least so long between two checkpoints.
+
+    Attributes:
+        fit_seconds: time spent in the fit so far, over all attempts.
+    """
+
+    def __init__(self, folder: str | Path, every_seconds: float = 30) -> None:
+        self.path = Path(folder) / "checkpoint.ckpt"
+        self.every_seconds = every_seconds
+        self.fit_seconds = 0.0
+        self._since = self._last = time.monotonic()
+        self._pending: dict[str, Any] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks."""
+        self._since = self._last = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put back the random states of a resumed run, or save if it is time."""
+        if self._pending is not None:
+            restore_random_states(self._pending)
+            self._pending = None
+        elif time.monotonic() - self._last >= self.every_seconds:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock."""
+        self._count()
+
+    def save(self, trainer: Trainer) -> None:
+        """Write the checkpoint now, atomically."""
+        with atomic_path(self.path) as temporary:
+            trainer.save_checkpoint(temporary)
+        self._last = time.monotonic()
+
+    def _count(self) -> None:
+        now = time.monotonic()
+        self.fit_seconds += now - self._since
+        self._since = now
+
+    def state_dict(self) -> dict[str, Any]:
+        """Random states and the time spent."""
+        self._count()
+        return {"random_states": random_states(), "fit_seconds": self.fit_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of a killed run."""
+        self._pending = state_dict["random_states"]
+        self.fit_seconds = state_dict["fit_seconds"]

@@ -1,0 +1,84 @@
+"""``metrics.csv``: one row for each epoch, continued by a resumed run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from nasp_lightning.storage import atomic_path, explain_os_error
+
+
+class MetricsFile(Callback):
+    """Appends what was logged in each epoch to ``metrics.csv`` in the run's folder.
+
+    Rows of epochs that a resumed run repeats are dropped first, so each epoch stands there once.
+
+    Args:
+        folder: the run's folder.
+        flush_epochs: rows are written in groups of so many.
+    """
+
+    columns = ("epoch", "phase", "train/loss", "monitor/kendall_tau")
+
+    def __init__(self, folder: str | Path, flush_epochs: int = 20) -> None:
+        self.path = Path(folder) / "metrics.csv"
+        self.flush_epochs = flush_epochs
+        self._rows: list[list[str]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the rows of the epochs before this one."""
+        kept: list[list[str]] = []
+        if self.path.exists():
+            with open(self.path, newline="", encoding="utf-8") as file:
+                rows = list(csv.reader(file))[1:]
+            whole = [row for row in rows if len(row) == len(self.columns) and row[0].isdigit()]
+            kept = [row for row in whole if int(row[0]) < trainer.current_epoch]
+        with (
+            atomic_path(self.path) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file).writerows([list(self.columns), *kept])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take this epoch's row."""
+        logged = trainer.callback_metrics
+        index, _ = pl_module.phase_of(trainer.current_epoch)  # type: ignore[operator]
+        phase = pl_module.phases[index].name  # type: ignore[index,union-attr]
+        fresh = (trainer.current_epoch + 1) % self._every(trainer) == 0
+        values = [
+            "" if name not in logged or (name.startswith("monitor") and not fresh)
+            else f"{float(logged[name]):.6g}"
+            for name in self.columns[2:]
+        ]
+        self._rows.append([str(trainer.current_epoch), phase, *values])
+        if len(self._rows) >= self.flush_epochs:
+            self._flush()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the rest."""
+        self._flush()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Write the rest."""
+        self._flush()
+
+    @staticmethod
+    def _every(trainer: Trainer) -> int:
+        from nasp_lightning.callbacks.monitor import Monitor
+
+        found = [item for item in trainer.callbacks if isinstance(item, Monitor)]  # type: ignore[attr-defined]
+        return found[0].every_epochs if found else 1
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        try:
+            with open(self.path, "a", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows(self._rows)
+        except OSError as error:
+            raise explain_os_error(error, self.path, "write") from error
+        self._rows = []

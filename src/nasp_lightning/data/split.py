@@ -1,0 +1,93 @@
+"""Data splits: which architectures are trained on, held out for evaluation, and tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nasp_lightning.error import NaspError
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of a benchmark table.
+
+    Attributes:
+        train: labelled for training.
+        validation: disjoint from ``train``; what self-evolution evaluates on.
+        test: what the final metric is read on; with "all", every row, ``train`` included.
+    """
+
+    train: Indices
+    validation: Indices
+    test: Indices
+
+
+def make_split(
+    eligible: npt.NDArray[np.bool_],
+    testable: npt.NDArray[np.bool_],
+    train_size: int,
+    test_size: int | str,
+    validation_size: int,
+    seed: int,
+) -> Split:
+    """Draw a split, reproducible from the seed.
+
+    One permutation of the space is drawn; the first ``train_size`` eligible rows train, the next
+    ``validation_size`` validate, and a numeric ``test_size`` takes the next testable ones. So for
+    one seed the sets of all methods agree, and the smaller training sets are part of the larger.
+    (The published splits are one permutation for each size from one RandomState; facts 1.3.)
+
+    Args:
+        eligible: ``[N]`` rows with a training label.
+        testable: ``[N]`` rows with a test label.
+        train_size: number of training architectures.
+        test_size: ``"all"``, or the number of test architectures.
+        validation_size: number of validation architectures, 0 for none.
+        seed: of the permutation.
+
+    Raises:
+        NaspError: if a size is not positive or the space is too small for it.
+    """
+    for name, value in (("train_size", train_size), ("validation_size", validation_size)):
+        least = 1 if name == "train_size" else 0
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise NaspError(f"data.{name}={value}: it must be a whole number, at least {least}")
+    if test_size != "all" and (
+        isinstance(test_size, bool) or not isinstance(test_size, int) or test_size < 2
+    ):
+        raise NaspError(f"data.test_size={test_size}: it must be `all` or a number, at least 2")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise NaspError(f"seed={seed}: it must be a whole number, at least 0")
+    order = np.random.default_rng(seed).permutation(len(eligible))
+    candidates = order[eligible[order]]
+    wanted = train_size + validation_size
+    if wanted > len(candidates):
+        raise NaspError(
+            f"data.train_size={train_size} and data.validation_size={validation_size} ask for "
+            f"{wanted} labelled architectures, but the benchmark has {len(candidates)}: "
+            "choose smaller sizes"
+        )
+    train, validation = candidates[:train_size], candidates[train_size:wanted]
+    if test_size == "all":
+        test = np.flatnonzero(testable)
+    else:
+        taken = np.zeros(len(eligible), dtype=bool)
+        taken[candidates[:wanted]] = True
+        rest = order[testable[order] & ~taken[order]]
+        if int(test_size) > len(rest):
+            raise NaspError(
+                f"data.test_size={test_size} asks for more test architectures than the "
+                f"{len(rest)} that are left beside training and validation: choose fewer, or `all`"
+            )
+        test = rest[: int(test_size)]
+    return Split(_int64(train), _int64(validation), _int64(test))
+
+
+def _int64(array: npt.NDArray[Any]) -> Indices:
+    return np.ascontiguousarray(array, dtype=np.int64)

@@ -1,0 +1,99 @@
+"""What every training framework is: phases of one Lightning fit, driven by a callback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.error import NaspError
+from nasp_lightning.task.predictor import Phase, PredictorTask
+
+
+class Framework(Callback):
+    """How a predictor is trained: a list of phases, and what happens in them.
+
+    The first phase is the plain, supervised one, so that one fit yields both the plain result and
+    the framework's. A phase begins with a fresh optimizer. State that a subclass keeps in
+    :meth:`state_dict` survives a kill.
+
+    Attributes:
+        evaluate: called at the end of each phase but the last; its results are kept under the
+            phase's name in ``phase_results``.
+    """
+
+    def __init__(self) -> None:
+        self.evaluate: Callable[[], dict[str, Any]] = dict
+        self.phase_results: dict[str, dict[str, Any]] = {}
+
+    def further_phases(self) -> list[Phase]:
+        """Phases after the supervised one."""
+        return []
+
+    def check(self, task: PredictorTask, data: ArchitectureData) -> None:
+        """Refuse what this framework cannot train, before any time is spent."""
+
+    def queried_labels(self, data: ArchitectureData) -> int:
+        """Accuracies of the benchmark used so far for fitting or evaluation."""
+        return len(data.train_indices)
+
+    def begin_phase(self, phase: Phase, task: PredictorTask, data: ArchitectureData) -> None:
+        """Called before the first epoch of a phase, after its optimizer was made."""
+
+    def end_epoch(self, phase: Phase, task: PredictorTask, data: ArchitectureData) -> None:
+        """Called after each epoch."""
+
+    def resume(self, phase: Phase, task: PredictorTask, data: ArchitectureData) -> None:
+        """Called before an epoch that is not its phase's first: put back what no state holds."""
+
+    def prepare(self, task: PredictorTask, data: ArchitectureData, supervised_epochs: int) -> int:
+        """Set the task's phases; returns the number of epochs in all."""
+        if isinstance(supervised_epochs, bool) or not isinstance(supervised_epochs, int):
+            raise NaspError(f"trainer.max_epochs={supervised_epochs}: it must be a whole number")
+        if supervised_epochs < 1:
+            raise NaspError(f"trainer.max_epochs={supervised_epochs}: it must be at least 1")
+        self.check(task, data)
+        task.phases = [Phase("supervised", supervised_epochs), *self.further_phases()]
+        return sum(phase.epochs for phase in task.phases)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a phase when its first epoch comes."""
+        task, data = self._parts(trainer, pl_module)
+        index, epoch = task.phase_of(trainer.current_epoch)
+        if epoch > 0:
+            self.resume(task.phases[index], task, data)
+            return
+        if index > 0:
+            trainer.strategy.setup_optimizers(trainer)
+        self.begin_phase(task.phases[index], task, data)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the framework act; evaluate where a phase but the last ends."""
+        task, data = self._parts(trainer, pl_module)
+        index, epoch = task.phase_of(trainer.current_epoch)
+        phase = task.phases[index]
+        self.end_epoch(phase, task, data)
+        if epoch == phase.epochs - 1 and index < len(task.phases) - 1:
+            self.phase_results[phase.name] = {
+                **self.evaluate(),
+                "queried_labels": len(data.train_indices) if index == 0 else self.queried_labels(data),
+            }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs."""
+        return {"phase_results": self.phase_results}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of a killed run."""
+        self.phase_results = state_dict["phase_results"]
+
+    @staticmethod
+    def _parts(
+        trainer: Trainer, pl_module: LightningModule
+    ) -> tuple[PredictorTask, ArchitectureData]:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(pl_module, PredictorTask)
+        assert isinstance(data, ArchitectureData)
+        return pl_module, data

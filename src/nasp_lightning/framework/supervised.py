@@ -1,0 +1,9 @@
+"""Plain training on the labels: one phase."""
+
+from __future__ import annotations
+
+from nasp_lightning.framework.base import Framework
+
+
+class Supervised(Framework):
+    """Nothing but the supervised phase."""

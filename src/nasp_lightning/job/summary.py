@@ -1,0 +1,48 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_summary(results: dict[str, Any], folder: Path) -> None:
+    """Print what was measured, and beside it what the paper says, with its protocol's difference.
+
+    Args:
+        results: content of ``results.json``.
+        folder: the run's folder.
+    """
+    from nasp_lightning.report.collect import published_for
+
+    table = Table(title=f"{results['benchmark']} {results['dataset']} {results['split']}")
+    for column in ("method", "labels", "Kendall's tau", "without training", "published"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for phase, values in results["phases"].items():
+        published = published_for(results, framework=phase)
+        without = values["kendall_tau_excluding_train"]
+        table.add_row(
+            f"{results['predictor']} ({phase}, {results['loss']})",
+            str(values["queried_labels"]),
+            f"{values['kendall_tau']:.4f}",
+            "" if without is None else f"{without:.4f}",
+            published,
+        )
+    console = Console(width=None if Console().is_terminal else 110)
+    console.print(table)
+    console.print(
+        f"best true accuracy in the predicted top {results['top_k']}: "
+        f"{100 * results['best_in_top_k']:.2f} %   fit {results['fit_seconds']:.1f} s, "
+        f"ranking {results['rank_seconds']:.2f} s",
+        highlight=False,
+    )
+    if results["framework"] == "self_evolution":
+        console.print(
+            "self-evolution used further labels for its evaluations; its control trains on them: "
+            "framework=supervised data.train_on_validation=true",
+            highlight=False,
+        )
+    console.print(f"results: {folder / 'results.json'}", highlight=False, soft_wrap=True)

@@ -1,0 +1,343 @@
+"""Fit one predictor on a benchmark, rank the whole space, leave everything in a run folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import yaml
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, Trainer, seed_everything
+from torch import nn
+
+from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.error import NaspError
+from nasp_lightning.framework.base import Framework
+from nasp_lightning.job.evaluation import ranking_results
+from nasp_lightning.job.provenance import versions
+from nasp_lightning.job.variant import variant
+from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.run_folder import config_hash, stem
+from nasp_lightning.space.base import Space
+from nasp_lightning.storage import atomic_path, locked, write_json, write_text
+from nasp_lightning.task.predictor import PredictorTask
+
+log = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+Config = dict[str, Any]
+
+
+def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Config:
+    """Fit, rank, write: ``results.json`` and what it rests on.
+
+    A run that was killed goes on from its checkpoint.
+
+    Args:
+        config: resolved config, as printed by ``nasp --cfg job --resolve``.
+        folder: the run's folder.
+        table: the benchmark, if it is loaded already.
+
+    Returns:
+        The content of ``results.json``.
+
+    Raises:
+        NaspError: for whatever the user can put right.
+    """
+    with locked(folder / ".run"):
+        return _run(config, folder, table).results
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted predictor with its data and results.
+
+    Attributes:
+        results: content of ``results.json``.
+        scores: ``[N]`` predicted accuracy (rank losses: scores) of the whole space.
+        data: the split and the true accuracies.
+        predictor: the fitted module.
+    """
+
+    results: Config
+    scores: Array
+    data: ArchitectureData
+    predictor: Any
+
+    def rank(self) -> Array:
+        """``[N]`` rows of the benchmark, best predicted first."""
+        return np.argsort(-self.scores, kind="stable")
+
+    def plot(self) -> Any:
+        """Predicted against true accuracy, as a matplotlib figure."""
+        from nasp_lightning.report.plot import scatter
+
+        test = self.data.split.test
+        title = f"Kendall's tau {self.results['kendall_tau']:.3f}"
+        return scatter(self.scores[test], self.data.true_accuracy[test], title)
+
+
+def _run(config: Config, folder: Path, table: BenchmarkTable | None) -> Fit:
+    quiet_lightning()
+    set_threads(config.get("threads"), fitting=True)
+    space = instantiate(config["space"])
+    if table is None:
+        table = instantiate(config["benchmark"]["table"])
+    assert table is not None
+    data = make_data(config, table, space)
+    seed_everything(config["seed"], workers=False, verbose=False)
+    predictor = instantiate(config["predictor"])(shape=space.shape)
+    framework: Framework = instantiate(config["framework"])
+    task = make_task(config, predictor)
+    max_epochs = framework.prepare(task, data, config["trainer"]["max_epochs"])
+    top_k = config["job"]["top_k"]
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+        raise NaspError(f"job.top_k={top_k}: it must be a whole number, at least 1")
+
+    def evaluate() -> Config:
+        set_threads(config.get("threads"), fitting=False)
+        scores = score_all(predictor, data.graphs).double().cpu().numpy()
+        set_threads(config.get("threads"), fitting=True)
+        return ranking_results(scores, data, top_k)
+
+    framework.evaluate = evaluate
+    describe(config, table, data, folder)
+    trainer, fit_seconds = fit(config, folder, task, data, framework, max_epochs)
+
+    set_threads(config.get("threads"), fitting=False)
+    began = time.perf_counter()
+    normalised = score_all(predictor, data.graphs).double().cpu().numpy()
+    rank_seconds = time.perf_counter() - began
+    scores = normalised if task.ranks_only else normalised * data.std + data.mean
+    final = ranking_results(scores, data, top_k)
+    results = {
+        **identity(config, table, data),
+        **final,
+        "queried_labels": framework.queried_labels(data),
+        "fit_seconds": fit_seconds,
+        "rank_seconds": rank_seconds,
+        "phases": {
+            **framework.phase_results,
+            task.phases[-1].name: {**final, "queried_labels": framework.queried_labels(data)},
+        },
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
+    write_predictions(folder, scores, data)
+    write_json(folder / "results.json", results)
+    summarise(config, results, folder)
+    send_dashboard(trainer, results, scores, data)
+    return Fit(results, scores, data, predictor)
+
+
+def make_data(config: Config, table: BenchmarkTable, space: Space) -> ArchitectureData:
+    """The data module of a config."""
+    benchmark = config["benchmark"]
+    data: ArchitectureData = instantiate(
+        config["data"],
+        table=None,
+        space=None,
+        _partial_=True,
+    )(
+        table=table,
+        space=space,
+        dataset=benchmark["dataset"],
+        epochs=benchmark["epochs"],
+        seed=config["seed"],
+        reduction=benchmark["reduction"],
+        failed_below=benchmark["failed_below"],
+        published_normalisation=benchmark["published_normalisation"],
+    )
+    return data
+
+
+def make_task(config: Config, predictor: nn.Module) -> PredictorTask:
+    """The LightningModule of a config."""
+    task: PredictorTask = instantiate(config["task"], _partial_=True)(
+        predictor=predictor,
+        optimizer=instantiate(config["optimizer"]),
+        schedule=instantiate(config["scheduler"]),
+        config=config,
+    )
+    return task
+
+
+def fit(
+    config: Config,
+    folder: Path,
+    task: PredictorTask,
+    data: ArchitectureData,
+    framework: Framework,
+    max_epochs: int,
+) -> tuple[Trainer, float]:
+    """Train through all phases, from the checkpoint if there is one."""
+    from nasp_lightning.callbacks.checkpoint import ClockCheckpoint
+
+    callbacks = make_callbacks(config, folder)
+    clock = next((item for item in callbacks if isinstance(item, ClockCheckpoint)), None)
+    settings = {**config["trainer"], "max_epochs": max_epochs}
+    logger = make_logger(config, folder)
+    trainer = Trainer(
+        **settings,
+        devices=1,
+        logger=logger or False,
+        callbacks=[*callbacks[:1], framework, *callbacks[1:]],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+        default_root_dir=folder,
+    )
+    data.graphs = data.graphs.to(trainer.strategy.root_device)
+    data.set_training(
+        data.training_indices.to(trainer.strategy.root_device),
+        data.training_labels.to(trainer.strategy.root_device),
+    )
+    resumed = clock.path if clock is not None and clock.path.exists() else None
+    if resumed is not None:
+        check_checkpoint(resumed, config)
+        log.info("continuing from %s", resumed)
+    began = time.monotonic()
+    trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if clock is None:
+        return trainer, time.monotonic() - began
+    clock.save(trainer)
+    return trainer, clock.fit_seconds
+
+
+def make_callbacks(config: Config, folder: Path) -> list[Callback]:
+    """The named callbacks; those that write get the run's folder."""
+    made = []
+    for name, settings in config["callbacks"].items():
+        if settings is None:
+            continue
+        if not isinstance(settings, dict) or "_target_" not in settings:
+            raise NaspError(f"callbacks.{name}: it needs a _target_, or null to leave it out")
+        item = instantiate(settings)
+        made.append(item if isinstance(item, Callback) else item(folder=folder))
+    return made
+
+
+def make_logger(config: Config, folder: Path) -> Any:
+    """The third-party logger of a config, or None; metrics.csv is written in any case."""
+    settings = config["logger"]
+    if not settings or not settings.get("_target_"):
+        return None
+    return instantiate(settings, _partial_=True)(folder=folder, config=config)
+
+
+def check_checkpoint(path: Path, config: Config) -> None:
+    """Refuse a checkpoint that is damaged or belongs to another config."""
+    remedy = "delete it to begin anew, or choose another hydra.run.dir"
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        saved = content["hyper_parameters"]["config"]
+    except Exception as error:
+        raise NaspError(f"{path} is damaged or no checkpoint of this project: {remedy}") from error
+    if config_hash(saved) != config_hash(config):
+        raise NaspError(f"{path} belongs to a run with another config: {remedy}")
+
+
+def identity(config: Config, table: BenchmarkTable, data: ArchitectureData) -> Config:
+    """What a number is a number of: config, benchmark, split, protocol."""
+    return {
+        "format": "nasp_lightning.results/1",
+        "config_hash": config_hash(config),
+        "method_hash": config_hash(config, without=("seed",)),
+        "name": config["name"],
+        "benchmark": config["benchmark"]["name"],
+        "source": config["benchmark"]["source"],
+        "source_file": table.provenance.get("file"),
+        "source_sha256": table.provenance.get("sha256"),
+        "dataset": data.dataset,
+        "epochs": data.epochs,
+        "space_size": len(table),
+        "partial": bool(table.provenance.get("partial", False)),
+        "data_hash": table.data_hash(),
+        "split": data.split_name,
+        "train_size": data.train_size,
+        "test_size": data.test_size,
+        "validation_size": data.validation_size,
+        "train_on_validation": data.train_on_validation,
+        "seed": data.seed,
+        "predictor": stem(config["predictor"]["_target_"]),
+        "framework": stem(config["framework"]["_target_"]),
+        "loss": config["task"]["loss"],
+        "variant": variant(config),
+        "train_metric": data.train_metric.quantity,
+        "train_reduction": data.train_metric.reduction,
+        "test_metric": data.test_metric.quantity,
+        "test_reduction": data.test_metric.reduction,
+    }
+
+
+def describe(config: Config, table: BenchmarkTable, data: ArchitectureData, folder: Path) -> None:
+    """Write the resolved config and say what begins."""
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    write_json(folder / "versions.json", versions())
+    log.info(
+        "%s: %d architectures (%s%s), %s on %s; split %s, seed %d; run folder %s",
+        *(config["benchmark"]["name"], len(table), config["benchmark"]["source"]),
+        ", PARTIAL" if table.provenance.get("partial") else "",
+        *(data.train_metric.quantity, data.dataset, data.split_name, data.seed, folder),
+    )
+
+
+def write_predictions(folder: Path, scores: Array, data: ArchitectureData) -> None:
+    """``predictions.npz``: score and truth of the space, and the split's rows."""
+    with atomic_path(folder / "predictions.npz") as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file,
+            scores=scores.astype(np.float32),
+            true_accuracy=data.true_accuracy.astype(np.float32),
+            train=data.train_indices,
+            validation=data.split.validation,
+            test=data.split.test,
+        )
+
+
+def summarise(config: Config, results: Config, folder: Path) -> None:
+    """Print the summary table with the published number beside the measured one."""
+    from nasp_lightning.job.summary import print_summary
+
+    print_summary(results, folder)
+
+
+def send_dashboard(
+    trainer: Trainer, results: Config, scores: Array, data: ArchitectureData
+) -> None:
+    """Hand the final table and scatter to the logger, and finish its run."""
+    from nasp_lightning.logger import finish
+
+    if trainer.logger is not None:
+        finish(trainer.logger, results, scores, data)
+
+
+def set_threads(threads: int | None, fitting: bool) -> None:
+    """Threads of the process: by default one for fitting (steps are tiny), all for ranking."""
+    if threads is None:
+        configured = os.environ.get("OMP_NUM_THREADS", "")
+        most = int(configured) if configured.isdigit() and int(configured) > 0 else None
+        threads = 1 if fitting else most or len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+
+
+def quiet_lightning() -> None:
+    """Leave out Lightning's advice that does not apply to resident data."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (".*does not have many workers.*", ".*GPU available but not used.*"):
+        warnings.filterwarnings("ignore", message)
+    warnings.filterwarnings("ignore", ".*`LeafSpec` is deprecated.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory.*")

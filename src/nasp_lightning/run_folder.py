@@ -1,0 +1,53 @@
+"""A run's identity: the hash of what determines its result, and whether its folder is finished."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+# What does not change a result stays out of the hash: where files go, what is shown, who is told.
+NOT_HASHED = ("hydra", "paths", "logger", "callbacks", "name", "threads")
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """The config as plain containers, interpolations resolved, without Hydra's own node."""
+    container = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(container, dict)
+    container.pop("hydra", None)
+    plain = OmegaConf.to_container(OmegaConf.create(container), resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def config_hash(config: DictConfig | dict[str, Any], without: tuple[str, ...] = ()) -> str:
+    """Twelve hexadecimal digits that name a run.
+
+    Args:
+        config: composed or already resolved config.
+        without: further keys to leave out, such as ``("seed",)`` for what all seeds share.
+    """
+    plain = resolved(config) if isinstance(config, DictConfig) else config
+    kept = {key: value for key, value in plain.items() if key not in (*NOT_HASHED, *without)}
+    text = json.dumps(kept, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def finished_results(folder: Path, expected_hash: str) -> dict[str, Any] | None:
+    """Results of a finished run, or None: results.json must be whole and carry the hash."""
+    try:
+        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(results, dict) or results.get("config_hash") != expected_hash:
+        return None
+    return results
+
+
+def stem(target: str) -> str:
+    """Name of a component: the module of its ``_target_``, such as ``tnasp``."""
+    parts = str(target).split(".")
+    return parts[-2] if len(parts) > 1 else parts[0]

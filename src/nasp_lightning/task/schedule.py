@@ -1,0 +1,19 @@
+"""Learning rate schedules as pure functions of the epoch.
+
+Nothing has to be saved or stepped: a resumed run computes the same rate, and a framework's new
+phase begins its own schedule.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def cosine(epoch: int, epochs: int) -> float:
+    """Factor (1 + cos(π e / E)) / 2 of epoch e of E: PyTorch's CosineAnnealingLR to 0."""
+    return (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+def constant(epoch: int, epochs: int) -> float:
+    """Factor 1."""
+    return 1.0
