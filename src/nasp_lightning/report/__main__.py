@@ -1,0 +1,82 @@
+"""Command line: ``python -m nasp_lightning.report RUNS...``; torch is never imported."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nasp_lightning.error import NaspError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the report, write the files asked for; 0, or 2 where there is nothing to report."""
+    options = _parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal without ± shows ? and not a traceback
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        report(options)
+    except NaspError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def report(options: argparse.Namespace) -> None:
+    """Collect, summarise, print, write.
+
+    Raises:
+        NaspError: if there is no finished run, a file cannot be written, or matplotlib is absent.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from nasp_lightning.report.collect import collect, describe_problems
+    from nasp_lightning.report.summary import choose_runs, summarise
+    from nasp_lightning.report.table import control_notice, print_tables, to_csv, to_markdown
+    from nasp_lightning.storage import write_text
+
+    found = collect(options.runs)
+    problems = found.problems + choose_runs(found.runs)[1]
+    rows = summarise(found.runs, include_published=options.all)
+    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if wide else 140, highlight=False)
+    print_tables(rows, console)
+    if options.csv:
+        write_text(options.csv, to_csv(rows))
+    if options.markdown:
+        write_text(options.markdown, to_markdown(rows))
+    if options.plot:
+        from nasp_lightning.report.plot import plot_rows
+
+        for path in plot_rows(rows, options.plot):
+            console.print(Text(f"wrote {path}"))
+    if notice := control_notice(rows):
+        console.print(Text(notice))
+    if problems:
+        console.print(Text(f"Left out: {describe_problems(problems)}."))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nasp_lightning.report",
+        description="Finished runs in tables beside the published numbers.",
+    )
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUNS", help="run folders, or folders holding runs"
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every number, unrounded")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables")
+    parser.add_argument(
+        "--plot", type=Path, metavar="DIR", help="write a figure of each benchmark, PNG and SVG"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="also list the published methods that were not run"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Kendall's tau against the number of training labels, one figure for each benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.report.summary import Row
+from nasp_lightning.storage import atomic_path
+
+# Okabe and Ito's palette: told apart by colour-blind readers, yellow left out as too pale.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DODGE = 0.022  # decades between neighbouring methods, so that error bars do not overlap
+STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "nasp_lightning",  # the same rows give the same file
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One method of one test set: its rows by training size, and how it is drawn."""
+
+    method: str
+    rows: tuple[Row, ...]
+    colour: str
+    marker: str
+    shift: float
+
+    def x(self, row: Row) -> float:
+        """Training size of the split, moved aside by the method's shift."""
+        return row.train_size * float(10**self.shift)
+
+
+def plot_rows(rows: Sequence[Row], folder: Path) -> list[Path]:
+    """Write ``<benchmark>_<dataset>_<source>.png`` and ``.svg`` for each benchmark that was run.
+
+    Filled markers are means over seeds with standard deviations as error bars; hollow markers
+    are published numbers, joined by dots where they are not comparable with the run. Splits
+    with a test set of their own (424/100) have a panel of their own.
+
+    Raises:
+        NaspError: if matplotlib is not installed or the folder cannot be written.
+    """
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise NaspError(
+            "plots need matplotlib: pip install 'nasp-lightning[report]', or leave out --plot"
+        ) from error
+    written = []
+    for rows_of_figure in _figures(rows):
+        with matplotlib.rc_context(STYLE):
+            figure = Figure(figsize=(8.2, 4.6), layout="constrained")
+            FigureCanvasAgg(figure)
+            _draw(figure, rows_of_figure)
+            row = rows_of_figure[0]
+            stem = f"{row.benchmark}_{row.dataset}_{row.source}_{row.space_size}"
+            for kind in ("png", "svg"):
+                path = folder / f"{stem}.{kind}"
+                metadata = {"Date": None} if kind == "svg" else None
+                with atomic_path(path) as temporary:
+                    figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
+                written.append(path)
+    return written
+
+
+def _figures(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    run = [row for row in rows if row.seeds]
+    for _, group in groupby(run, key=lambda r: (r.benchmark, r.dataset, r.source, r.space_size)):
+        yield list(group)
+
+
+def _draw(figure: Any, rows: Sequence[Row]) -> None:
+    test_sizes = sorted({row.test_size for row in rows}, key=lambda size: (size != "all", size))
+    widths = [1 + len({r.train_size for r in rows if r.test_size == size}) for size in test_sizes]
+    panels = figure.subplots(1, len(test_sizes), sharey=True, squeeze=False, width_ratios=widths)[0]
+    methods = list(dict.fromkeys(row.method for row in rows))
+    for panel, test_size in zip(panels, test_sizes, strict=True):
+        shown = [row for row in rows if row.test_size == test_size]
+        for series in _series(shown, methods):
+            _draw_series(panel, series)
+        _dress(panel, shown, test_size)
+    panels[0].set_ylabel("Kendall's tau")
+    row = rows[0]
+    figure.suptitle(
+        f"{row.benchmark}, {row.dataset} ({row.space_size:,} architectures, source {row.source})",
+        fontsize=11,
+    )
+    _legend(figure, rows, methods)
+
+
+def _series(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[Series]:
+    for index, method in enumerate(methods):
+        yield Series(
+            method,
+            tuple(row for row in rows if row.method == method),
+            COLOURS[index % len(COLOURS)],
+            MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],
+            (index - (len(methods) - 1) / 2) * DODGE,
+        )
+
+
+def _draw_series(panel: Any, series: Series) -> None:
+    look: Any = {"color": series.colour, "marker": series.marker}
+    taus = [row.scores["kendall_tau"] for row in series.rows]
+    panel.errorbar(
+        [series.x(row) for row in series.rows],
+        [tau.mean for tau in taus],
+        yerr=[tau.deviation or 0.0 for tau in taus],
+        **look,
+        markersize=6,
+        linewidth=1.5,
+        capsize=3,
+        zorder=3,
+    )
+    published = [(row, row.published) for row in series.rows if row.published is not None]
+    for comparable in (True, False):
+        points = [(row, paper) for row, paper in published if (not row.reasons) == comparable]
+        panel.plot(
+            [series.x(row) for row, _ in points],
+            [paper.kendall_tau for _, paper in points],
+            **look,
+            markersize=7,
+            markerfacecolor="white",
+            markeredgewidth=1.3,
+            linewidth=1.0,
+            linestyle="--" if comparable else ":",
+            alpha=1.0 if comparable else 0.6,
+            zorder=2,
+        )
+
+
+def _dress(panel: Any, rows: Sequence[Row], test_size: str) -> None:
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    sizes = sorted({row.train_size for row in rows})
+    panel.set_xscale("log")
+    panel.set_xlim(sizes[0] / 1.35, sizes[-1] * 1.35)
+    panel.xaxis.set_major_locator(FixedLocator(sizes))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.set_xticklabels([f"{size:,}" for size in sizes])
+    panel.grid(axis="y", color="0.9", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.set_xlabel("training labels of the split")
+    tested = "the whole space" if test_size == "all" else f"{test_size} architectures"
+    panel.set_title(f"ranking {tested}", fontsize=10)
+
+
+def _legend(figure: Any, rows: Sequence[Row], methods: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=series.colour, marker=series.marker, label=series.method)
+        for series in _series(rows, methods)
+    ]
+    hollow: Any = {"color": "0.4", "marker": "o", "markerfacecolor": "white"}
+    papers = [row for row in rows if row.published is not None]
+    if any(not row.reasons for row in papers):
+        handles.append(Line2D([], [], **hollow, linestyle="--", label="published"))
+    if any(row.reasons for row in papers):
+        handles.append(
+            Line2D([], [], **hollow, linestyle=":", alpha=0.6, label="published, not comparable")
+        )
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)

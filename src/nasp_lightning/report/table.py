@@ -1,0 +1,198 @@
+"""The rows as tables: on the terminal, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from nasp_lightning.report.collect import SCORES
+from nasp_lightning.report.summary import Row, missing_controls
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+HEADER = ("split", "method", "Kendall's tau", "seeds", "labels", "published", "difference")
+RIGHT = {"Kendall's tau", "seeds", "labels", "published"}
+LEGEND = (
+    "Kendall's tau: mean ± sample standard deviation over seeds. Labels: fitted on, + asked for "
+    "besides. Published: ? not confirmed at its source; (in parentheses) for orientation only."
+)
+
+
+@dataclass
+class Table:
+    """One benchmark's rows as text.
+
+    Attributes:
+        title: benchmark, data set, source and size of the space.
+        sections: the cells of :data:`HEADER` of each row, in one list for each split.
+        notes: footnotes; the cells refer to them as ``[1]``, ``[2]``, …
+    """
+
+    title: str
+    sections: list[list[tuple[str, ...]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> str:
+        """The mark of a footnote, added if it is new."""
+        if text not in self.notes:
+            self.notes.append(text)
+        return f"[{self.notes.index(text) + 1}]"
+
+
+def build_tables(rows: Sequence[Row]) -> list[Table]:
+    """One table for each benchmark, data set and source; ``rows`` in :func:`summarise`'s order."""
+    tables = []
+    for title, of_table in groupby(rows, key=_title):
+        table = Table(title)
+        for _, of_split in groupby(of_table, key=lambda row: row.split):
+            table.sections.append([_cells(row, table) for row in of_split])
+        tables.append(table)
+    return tables
+
+
+def _title(row: Row) -> str:
+    return f"{row.benchmark}, {row.dataset}, source {row.source}, {row.space_size:,} architectures"
+
+
+def _cells(row: Row, table: Table) -> tuple[str, ...]:
+    seeds = str(len(row.seeds)) if row.seeds else ""
+    if row.first_phase_seeds:
+        share = f"{row.first_phase_seeds} of {len(row.seeds)} seeds"
+        which = "all seeds" if row.first_phase_seeds == len(row.seeds) else share
+        seeds += " " + table.note(f"{which} from the self-evolution runs' first phase")
+    published, difference = _published_cells(row, table)
+    return row.split, row.method, _tau(row), seeds, _labels(row), published, difference
+
+
+def _tau(row: Row) -> str:
+    if (tau := row.scores.get("kendall_tau")) is None:
+        return "not run"
+    return f"{tau.mean:.3f}" + ("" if tau.deviation is None else f" ± {tau.deviation:.3f}")
+
+
+def _labels(row: Row) -> str:
+    if row.train_labels is None or row.queried_labels is None:
+        return ""
+    extra = row.queried_labels - row.train_labels
+    return f"{row.train_labels} + {extra}" if extra > 0 else str(row.train_labels)
+
+
+def _published_cells(row: Row, table: Table) -> tuple[str, str]:
+    if row.published is None:
+        return "", ""
+    value = f"{row.published.kendall_tau:.3f}" + ("" if row.published.confirmed else " ?")
+    if row.run is None:
+        return value, ""
+    if row.difference is not None:
+        return value, f"{row.difference:+.3f}"
+    return f"({value})", f"not comparable {table.note('; '.join(row.reasons))}"
+
+
+def control_notice(rows: Sequence[Row]) -> str | None:
+    """A line for the reader where self-evolution stands without its control."""
+    alone = missing_controls(rows)
+    if not alone:
+        return None
+    named = ", ".join(dict.fromkeys(f"{row.benchmark} {row.split} {row.method}" for row in alone))
+    return (
+        f"No control for {named}: self-evolution asks for the validation labels too; for a plain "
+        "predictor trained on as many labels, run with framework=supervised "
+        "data.train_on_validation=true."
+    )
+
+
+def print_tables(rows: Sequence[Row], console: Console) -> None:
+    """Print every table with its footnotes to a terminal."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    for table in build_tables(rows):
+        shown = RichTable(title=Text(table.title, style="bold"), title_justify="left")
+        for name in HEADER:
+            shown.add_column(
+                name,
+                justify="right" if name in RIGHT else "left",
+                overflow="fold",
+                no_wrap=name != "method",
+            )
+        for section in table.sections:
+            for cells in section:
+                shown.add_row(*(Text(cell) for cell in cells))
+            shown.add_section()
+        console.print(shown)
+        for index, note in enumerate(table.notes, 1):
+            console.print(Text(f"[{index}] {note}", style="dim"))
+        console.print()
+    console.print(Text(LEGEND, style="dim"))
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """The same tables as Markdown, with their footnotes."""
+    blocks = []
+    for table in build_tables(rows):
+        rule = ["---:" if name in RIGHT else "---" for name in HEADER]
+        body = [cells for section in table.sections for cells in section]
+        lines = [f"## {table.title}", ""]
+        lines += [_markdown_line(cells) for cells in (HEADER, rule, *body)]
+        if table.notes:
+            lines += ["", *(f"- [{index}] {note}" for index, note in enumerate(table.notes, 1))]
+        blocks.append("\n".join(lines))
+    closing = [text for text in (LEGEND, control_notice(rows)) if text]
+    return "\n\n".join([*blocks, *closing]) + "\n"
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """One line for each row with every number, unrounded; empty where there is none."""
+    records = [dict(_record(row)) for row in rows]
+    text = io.StringIO()
+    if records:
+        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+    return text.getvalue()
+
+
+def _record(row: Row) -> Iterator[tuple[str, Any]]:
+    run, published = row.run, row.published
+    for name in ("benchmark", "dataset", "source", "space_size", "split", "train_size"):
+        yield name, getattr(row, name)
+    for name in ("test_size", "method", "predictor", "framework", "loss"):
+        yield name, getattr(row, name)
+    yield "control", _yes(row.control)
+    yield "variant", json.dumps(run.variant, sort_keys=True) if run and run.variant else ""
+    for name in ("epochs", "data_hash", "validation_size", "top_k"):
+        yield name, getattr(run, name, None)
+    for name in ("train_metric", "train_reduction", "test_metric", "test_reduction"):
+        yield name, getattr(run, name, None)
+    yield "partial", _yes(run.partial) if run else None
+    yield "n_seeds", len(row.seeds)
+    yield "seeds", " ".join(map(str, row.seeds))
+    yield "first_phase_seeds", row.first_phase_seeds
+    yield "train_labels", row.train_labels
+    yield "queried_labels", row.queried_labels
+    for name in SCORES:
+        spread = row.scores.get(name)
+        yield f"{name}_mean", spread.mean if spread else None
+        yield f"{name}_std", spread.deviation if spread else None
+    yield "fit_seconds_mean", row.fit_seconds
+    yield "published_kendall_tau", published.kendall_tau if published else None
+    yield "published_confirmed", _yes(published.confirmed) if published else None
+    yield "published_source", published.source if published else None
+    yield "published_note", published.note if published else None
+    yield "comparable", _yes(not row.reasons) if published and run else None
+    yield "not_comparable_because", "; ".join(row.reasons) if run else None
+    yield "difference", row.difference
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
