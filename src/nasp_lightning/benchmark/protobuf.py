@@ -14,7 +14,6 @@ numpy array, and the walk is repeated for what is left. Unknown fields are passe
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -209,36 +208,3 @@ def _read_halfway(
 
 def _doubles(block: Array, offset: int) -> Array:
     return np.ascontiguousarray(block[:, offset : offset + 8]).view("<f8")[:, 0]
-
-
-def encode_model_metrics(
-    evaluations: Sequence[dict[int, float]], parameters: int | None, total_time: float | None = None
-) -> bytes:
-    """Write one message, for files of one's own measurements.
-
-    Args:
-        evaluations: for each, field numbers of ``EvaluationData`` to values; absent ones are left
-            out.
-        parameters: trainable parameters, or None to leave them out.
-        total_time: seconds, or None to leave them out.
-    """
-    parts: list[bytes] = []
-    for fields in evaluations:
-        body = b"".join(
-            bytes([number << 3 | 1]) + struct.pack("<d", value) for number, value in fields.items()
-        )
-        parts += [b"\x0a", _pack_varint(len(body)), body]
-    if parameters is not None:
-        parts += [b"\x10", _pack_varint(parameters & 0xFFFFFFFFFFFFFFFF)]
-    if total_time is not None:
-        parts += [b"\x19", struct.pack("<d", total_time)]
-    return b"".join(parts)
-
-
-def _pack_varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)

@@ -304,9 +304,10 @@ def _sample_adjacency(rng: np.random.Generator, vertices: int, count: int) -> Ar
     while sum(map(len, found)) < count:
         drawn = np.zeros((_BATCH, VERTICES, VERTICES), dtype=np.uint8)
         drawn[:, sources, targets] = rng.integers(0, 2, (_BATCH, len(sources)), dtype=np.uint8)
-        leaves: Array = drawn[:, : vertices - 1].any(axis=2).all(axis=1)
-        enters: Array = drawn[:, :, 1:vertices].any(axis=1).all(axis=1)
-        found.append(drawn[leaves & enters & (drawn.sum(axis=(1, 2)) <= EDGES)])
+        bounded = drawn.sum(axis=(1, 2)) <= EDGES
+        leaves = np.all(drawn[:, : vertices - 1].any(axis=2), axis=1)
+        enters = np.all(drawn[:, :, 1:vertices].any(axis=1), axis=1)
+        found.append(drawn[bounded & leaves & enters])
     return np.concatenate(found)[:count] if found else np.zeros((0, VERTICES, VERTICES), np.uint8)
 
 
