@@ -33,6 +33,7 @@ official numbers.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 from pathlib import Path
@@ -44,7 +45,7 @@ from nasp_lightning.benchmark.cache import cached_table, table_path
 from nasp_lightning.benchmark.table import Array, BenchmarkTable, metric_name
 from nasp_lightning.benchmark.unpickle import restricted_load
 from nasp_lightning.error import NaspError
-from nasp_lightning.storage import cache_dir, data_dir, known_sha256
+from nasp_lightning.storage import cache_dir, data_dir, file_sha256, write_text
 
 CONVERTER = 1
 SIZE = 15_625
@@ -148,12 +149,32 @@ def _folders() -> list[Path]:
 
 
 def folder_sha256(files: list[Path]) -> str:
-    """One SHA-256 for several files: of their sorted names, sizes and SHA-256s."""
-    lines = []
-    for file in sorted(files):
-        digest = known_sha256(file)
-        lines.append(f"{file.name} {file.stat().st_size} {digest}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    """One SHA-256 for several files: of their sorted names, sizes and SHA-256s.
+
+    It is remembered in the cache by names, sizes and times of change, as one file's is.
+    """
+    files = sorted(files)
+    try:
+        stats = [file.stat() for file in files]
+    except OSError as error:
+        raise NaspError(f"cannot read {error.filename}: {error.strerror}") from error
+    seen = [
+        f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        for file, stat in zip(files, stats, strict=True)
+    ]
+    identity = hashlib.sha256("\n".join(seen).encode()).hexdigest()
+    note = cache_dir() / "hashes" / f"folder-{identity[:40]}.txt"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if len(known := note.read_text(encoding="utf-8").strip()) == 64:
+            return known
+    lines = [
+        f"{file.name} {stat.st_size} {file_sha256(file)}"
+        for file, stat in zip(files, stats, strict=True)
+    ]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    with contextlib.suppress(NaspError):  # a cache that cannot be written only costs time here
+        write_text(note, f"{digest}\n")
+    return digest
 
 
 def provenance(source: str, file: Path, sha256: str, count: int, reduction: str) -> dict[str, Any]:

@@ -65,13 +65,14 @@ class _Dtype:
 class _Array(np.ndarray[Any, Any]):
     """An array in the making; takes its content only if shape, type and bytes agree."""
 
-    def __setstate__(self, state: Any) -> None:  # type: ignore[override]
+    def __setstate__(self, state: Any) -> None:
         version, shape, dtype, fortran, data = state
         if not isinstance(dtype, _Dtype) or not isinstance(data, bytes):
             raise _Refused("a numpy array of objects")
         if len(data) != math.prod(shape) * dtype.dtype.itemsize or min(shape, default=0) < 0:
             raise _Refused("a numpy array whose shape is not its content's")
-        super().__setstate__((version, shape, dtype.dtype, bool(fortran), data))
+        checked: Any = (version, shape, dtype.dtype, bool(fortran), data)
+        super().__setstate__(checked)
 
 
 def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -87,8 +87,8 @@ class Macro(Space):
         digits = text.strip()
         if len(digits) != LAYERS or not set(digits) <= set("012"):
             raise NaspError(
-                f"space macro: {text[:60]!r} is no architecture; expected eight digits from 0 to 2, "
-                "such as 02012100 (a leading zero is lost where the column was read as a number)"
+                f"space macro: {text[:40]!r} is no architecture; expected eight digits from 0 to "
+                "2, such as 02012100 (a leading zero is lost where the column was read as a number)"
             )
         return np.array([int(digit) for digit in digits], dtype=np.uint8), None
 

@@ -71,7 +71,10 @@ def parameter_count(operations: Array, dataset: str = "cifar10") -> Array:
 
 
 def multiply_adds(operations: Array, dataset: str = "cifar10") -> Array:
-    """``[N]`` int64 multiply-adds of one image (32×32, ImageNet16-120: 16×16), as the benchmark counts."""
+    """``[N]`` int64 multiply-adds of one image, as the benchmark counts them.
+
+    Images have 32×32 pixels, those of ImageNet16-120 16×16.
+    """
     ones, threes = _convolutions(operations)
     body: Array = 7_782_400 + 3_932_160 * ones + 35_389_440 * threes
     return (body // 4 if dataset == "ImageNet16-120" else body) + 65 * CLASSES[dataset]
@@ -204,8 +207,8 @@ class NASBench201(Space):
         for operation in match.groups():
             if operation not in self.operation_names:
                 raise NaspError(
-                    f"space {self.name}: unknown operation {operation!r} in {text[:120]!r}; it has: "
-                    + ", ".join(self.operation_names)
+                    f"space {self.name}: unknown operation {operation!r} in {text[:120]!r}; "
+                    "it has: " + ", ".join(self.operation_names)
                 )
         codes = [self.operation_names.index(operation) for operation in match.groups()]
         return np.array(codes, dtype=np.uint8), None
