@@ -183,7 +183,7 @@ def _parse(folder: Path, content: dict[str, Any]) -> Run:
     values |= {name: _typed(content, name, int) for name in _WHOLE}
     values |= {name: _typed(content, name, bool) for name in _FLAG}
     test_size = content.get("test_size")
-    if test_size != "all" and (not isinstance(test_size, int) or isinstance(test_size, bool)):
+    if isinstance(test_size, bool) or not (test_size == "all" or str(test_size).isdecimal()):
         raise NaspError(f"test_size is {test_size!r}, neither 'all' nor a whole number")
     scores = {name: number(content.get(name)) for name in SCORES}
     if scores["kendall_tau"] is None:

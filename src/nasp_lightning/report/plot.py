@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from nasp_lightning.storage import atomic_path
 # Okabe and Ito's palette: told apart by colour-blind readers, yellow left out as too pale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DODGE = 0.022  # decades between neighbouring methods, so that error bars do not overlap
+PALE = 0.45  # opacity of what is shown for orientation only
+MARGIN = 0.13  # decades left and right of the first and last split
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -27,24 +29,30 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Series:
-    """One method of one test set: its rows by training size, and how it is drawn."""
+    """One method of one test set: its rows by training size, and how it is drawn.
+
+    Attributes:
+        place: position among the methods of a split, 0 in their middle.
+        slot: width of one place in decades, so that neighbours' error bars do not overlap.
+    """
 
     method: str
     rows: tuple[Row, ...]
     colour: str
     marker: str
-    shift: float
+    place: float
+    slot: float = 0.0
 
-    def x(self, row: Row) -> float:
-        """Training size of the split, moved aside by the method's shift."""
-        return row.train_size * float(10**self.shift)
+    def x(self, row: Row, aside: float = 0.0) -> float:
+        """Training size of the split, moved to the method's place and ``aside`` places more."""
+        return row.train_size * float(10 ** ((self.place + aside) * self.slot))
 
 
 def plot_rows(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Write ``<benchmark>_<dataset>_<source>.png`` and ``.svg`` for each benchmark that was run.
 
     Filled markers are means over seeds with standard deviations as error bars; hollow markers
-    are published numbers, joined by dots where they are not comparable with the run. Splits
+    beside them are published numbers, pale where they are not comparable with the run. Splits
     with a test set of their own (424/100) have a panel of their own.
 
     Raises:
@@ -61,7 +69,7 @@ def plot_rows(rows: Sequence[Row], folder: Path) -> list[Path]:
     written = []
     for rows_of_figure in _figures(rows):
         with matplotlib.rc_context(STYLE):
-            figure = Figure(figsize=(8.2, 4.6), layout="constrained")
+            figure = Figure(figsize=(8.6, 4.8), layout="constrained")
             FigureCanvasAgg(figure)
             _draw(figure, rows_of_figure)
             row = rows_of_figure[0]
@@ -88,10 +96,10 @@ def _draw(figure: Any, rows: Sequence[Row]) -> None:
     methods = list(dict.fromkeys(row.method for row in rows))
     for panel, test_size in zip(panels, test_sizes, strict=True):
         shown = [row for row in rows if row.test_size == test_size]
-        for series in _series(shown, methods):
+        for series in _series(shown, methods, _slot(shown, len(methods))):
             _draw_series(panel, series)
         _dress(panel, shown, test_size)
-    panels[0].set_ylabel("Kendall's tau")
+    panels[0].set_ylabel("Kendall's tau (mean ± standard deviation over seeds)")
     row = rows[0]
     figure.suptitle(
         f"{row.benchmark}, {row.dataset} ({row.space_size:,} architectures, source {row.source})",
@@ -100,45 +108,54 @@ def _draw(figure: Any, rows: Sequence[Row]) -> None:
     _legend(figure, rows, methods)
 
 
-def _series(rows: Sequence[Row], methods: Sequence[str]) -> Iterator[Series]:
+def _slot(rows: Sequence[Row], methods: int) -> float:
+    """Decades for each method beside its neighbour: readable, and no split touches the next."""
+    places = sorted({math.log10(row.train_size) for row in rows})
+    nearest = min((b - a for a, b in pairwise(places)), default=2 * MARGIN)
+    span = places[-1] - places[0] + 2 * MARGIN
+    return min(0.13 * span / (len(places) + 1), 0.75 * nearest / methods)
+
+
+def _series(rows: Sequence[Row], methods: Sequence[str], slot: float = 0.0) -> Iterator[Series]:
     for index, method in enumerate(methods):
         yield Series(
             method,
             tuple(row for row in rows if row.method == method),
             COLOURS[index % len(COLOURS)],
             MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],
-            (index - (len(methods) - 1) / 2) * DODGE,
+            index - (len(methods) - 1) / 2,
+            slot,
         )
 
 
 def _draw_series(panel: Any, series: Series) -> None:
-    look: Any = {"color": series.colour, "marker": series.marker}
     taus = [row.scores["kendall_tau"] for row in series.rows]
     panel.errorbar(
-        [series.x(row) for row in series.rows],
+        [series.x(row, -0.2) for row in series.rows],
         [tau.mean for tau in taus],
-        yerr=[tau.deviation or 0.0 for tau in taus],
-        **look,
-        markersize=6,
-        linewidth=1.5,
-        capsize=3,
+        yerr=[math.nan if tau.deviation is None else tau.deviation for tau in taus],
+        color=series.colour,
+        marker=series.marker,
+        markersize=5,
+        linewidth=1.2,
+        elinewidth=1.2,
+        capsize=2.5,
         zorder=3,
     )
-    published = [(row, row.published) for row in series.rows if row.published is not None]
-    for comparable in (True, False):
-        points = [(row, paper) for row, paper in published if (not row.reasons) == comparable]
-        panel.plot(
-            [series.x(row) for row, _ in points],
-            [paper.kendall_tau for _, paper in points],
-            **look,
-            markersize=7,
-            markerfacecolor="white",
-            markeredgewidth=1.3,
-            linewidth=1.0,
-            linestyle="--" if comparable else ":",
-            alpha=1.0 if comparable else 0.6,
-            zorder=2,
-        )
+    for row in series.rows:
+        if row.published is not None:
+            panel.plot(
+                [series.x(row, 0.25)],
+                [row.published.kendall_tau],
+                color=series.colour,
+                marker=series.marker,
+                markersize=6,
+                markerfacecolor="white",
+                markeredgewidth=1.2,
+                linestyle="none",
+                alpha=PALE if row.reasons else 1.0,
+                zorder=4,
+            )
 
 
 def _dress(panel: Any, rows: Sequence[Row], test_size: str) -> None:
@@ -146,7 +163,7 @@ def _dress(panel: Any, rows: Sequence[Row], test_size: str) -> None:
 
     sizes = sorted({row.train_size for row in rows})
     panel.set_xscale("log")
-    panel.set_xlim(sizes[0] / 1.35, sizes[-1] * 1.35)
+    panel.set_xlim(sizes[0] / 10**MARGIN, sizes[-1] * 10**MARGIN)
     panel.xaxis.set_major_locator(FixedLocator(sizes))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xticklabels([f"{size:,}" for size in sizes])
@@ -164,12 +181,10 @@ def _legend(figure: Any, rows: Sequence[Row], methods: Sequence[str]) -> None:
         Line2D([], [], color=series.colour, marker=series.marker, label=series.method)
         for series in _series(rows, methods)
     ]
-    hollow: Any = {"color": "0.4", "marker": "o", "markerfacecolor": "white"}
+    hollow: Any = {"color": "0.3", "marker": "o", "markerfacecolor": "white", "linestyle": "none"}
     papers = [row for row in rows if row.published is not None]
     if any(not row.reasons for row in papers):
-        handles.append(Line2D([], [], **hollow, linestyle="--", label="published"))
+        handles.append(Line2D([], [], **hollow, label="published"))
     if any(row.reasons for row in papers):
-        handles.append(
-            Line2D([], [], **hollow, linestyle=":", alpha=0.6, label="published, not comparable")
-        )
+        handles.append(Line2D([], [], **hollow, alpha=PALE, label="published, not comparable"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)

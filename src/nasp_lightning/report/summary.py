@@ -256,9 +256,9 @@ def method_name(
     variant: str = "",
     trained_on_validation: bool = False,
 ) -> str:
-    """Name of a method for a reader; the supervised framework and the MSE loss go unsaid."""
+    """Name of a method for a reader; plain training and the MSE loss go unsaid."""
     name = predictor
-    if framework != "supervised":
+    if framework not in ("supervised", "one_shot"):
         name += f" + {ABBREVIATIONS.get(framework, framework.replace('_', ' '))}"
     if loss not in ("", "mse"):
         name += f" ({loss})"

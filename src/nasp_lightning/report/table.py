@@ -15,9 +15,11 @@ from nasp_lightning.report.summary import Row, missing_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
 HEADER = ("split", "method", "Kendall's tau", "seeds", "labels", "published", "difference")
 RIGHT = {"Kendall's tau", "seeds", "labels", "published"}
+NARROW = 78  # columns below which every cell of the terminal's table may be folded
 LEGEND = (
     "Kendall's tau: mean ± sample standard deviation over seeds. Labels: fitted on, + asked for "
     "besides. Published: ? not confirmed at its source; (in parentheses) for orientation only."
@@ -88,7 +90,7 @@ def _published_cells(row: Row, table: Table) -> tuple[str, str]:
         return "", ""
     value = f"{row.published.kendall_tau:.3f}" + ("" if row.published.confirmed else " ?")
     if row.run is None:
-        return value, ""
+        return f"({value})", ""
     if row.difference is not None:
         return value, f"{row.difference:+.3f}"
     return f"({value})", f"not comparable {table.note('; '.join(row.reasons))}"
@@ -108,28 +110,38 @@ def control_notice(rows: Sequence[Row]) -> str | None:
 
 
 def print_tables(rows: Sequence[Row], console: Console) -> None:
-    """Print every table with its footnotes to a terminal."""
-    from rich.table import Table as RichTable
+    """Print every table with its footnotes to a terminal, from 80 columns on without cut cells."""
     from rich.text import Text
 
     for table in build_tables(rows):
-        shown = RichTable(title=Text(table.title, style="bold"), title_justify="left")
-        for name in HEADER:
-            shown.add_column(
-                name,
-                justify="right" if name in RIGHT else "left",
-                overflow="fold",
-                no_wrap=name != "method",
-            )
-        for section in table.sections:
-            for cells in section:
-                shown.add_row(*(Text(cell) for cell in cells))
-            shown.add_section()
-        console.print(shown)
+        console.print(Text(table.title, style="bold"))
+        console.print(_rich_table(table, folded=console.width < NARROW))
         for index, note in enumerate(table.notes, 1):
             console.print(Text(f"[{index}] {note}", style="dim"))
         console.print()
     console.print(Text(LEGEND, style="dim"))
+
+
+def _rich_table(table: Table, folded: bool) -> RichTable:
+    """The split as a line over its methods, since a terminal is narrow."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name in HEADER[1:]:
+        shown.add_column(
+            name,
+            justify="right" if name in RIGHT else "left",
+            overflow="fold",
+            no_wrap=not folded and name != "method",
+        )
+    for section in table.sections:
+        shown.add_row(Text(section[0][0], style="bold"))
+        for cells in section:
+            shown.add_row(*(Text(cell) for cell in cells[1:]))
+        shown.add_section()
+    return shown
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

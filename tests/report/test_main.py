@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nasp_lightning.report.__main__ import main
+from tests.report.conftest import WriteRun, self_evolution
+
+
+def test_report_on_the_terminal(write_run: WriteRun, tmp_path: Path, capsys):
+    write_run(**self_evolution(0.7, kendall_tau=0.73))
+    (write_run("cut") / "results.json").unlink()
+    (write_run("bad") / "results.json").write_text("{")
+    assert main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "tnasp + SE" in out
+    assert "+0.008" in out
+    assert "No control for" in out
+    last = out.replace("\n", " ").split("Left out: ")[1]
+    assert "1 damaged" in last
+    assert "not JSON" in last
+    assert "1 unfinished" in last
+    assert "not run" not in out
+
+
+def test_all_lists_the_papers_other_methods(write_run: WriteRun, tmp_path: Path, capsys):
+    write_run()
+    assert main([str(tmp_path), "--all"]) == 0
+    assert "gmae_nas" in capsys.readouterr().out
+
+
+def test_files(write_run: WriteRun, tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    write_run()
+    out = tmp_path / "out"
+    files = ["--csv", out / "a.csv", "--markdown", out / "a.md", "--plot", out / "figures"]
+    assert main([str(tmp_path), *map(str, files)]) == 0
+    assert (out / "a.csv").read_text().startswith("benchmark,")
+    assert (out / "a.md").read_text().startswith("## ")
+    assert len(list((out / "figures").iterdir())) == 2
+
+
+def test_nothing_to_report_is_one_line(tmp_path: Path, capsys):
+    assert main([str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("no finished run")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_narrow_terminal_that_knows_no_plus_minus(
+    write_run: WriteRun, tmp_path: Path, columns: str
+):
+    for seed in range(2):
+        write_run(seed=seed, variant={"predictor.[bold]x": 1})
+    code = "import sys, nasp_lightning.report.__main__ as m; r = m.main(sys.argv[1:]); "
+    code += "sys.exit(3 if 'torch' in sys.modules else r)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True,
+        env={"PYTHONIOENCODING": "ascii", "COLUMNS": columns, "PATH": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"[bold]x" in done.stdout.replace(b"\n", b"") or columns == "40"
+    assert (b"0.700 ? 0.000" in done.stdout) == (columns == "80")
+    assert max(map(len, done.stdout.splitlines())) <= int(columns)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.report import collect_runs, summarise
+from nasp_lightning.report.plot import plot_rows
+from tests.report.conftest import WriteRun, self_evolution
+
+
+def test_one_figure_for_each_benchmark(write_run: WriteRun, tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    for seed in range(2):
+        for size in (100, 424):
+            write_run(seed=seed, **self_evolution(0.7, train_size=size))
+    write_run(test_size=100)
+    write_run(benchmark="macro", source="csv", train_size=50)
+    rows = summarise(collect_runs([tmp_path]), include_published=True)
+    written = plot_rows(rows, tmp_path / "figures")
+    assert sorted(path.name for path in written) == [
+        "macro_cifar10_csv_423624.png",
+        "macro_cifar10_csv_423624.svg",
+        "nasbench101_cifar10_official_423624.png",
+        "nasbench101_cifar10_official_423624.svg",
+    ]
+    assert written[0].read_bytes().startswith(b"\x89PNG")
+    text = next(path for path in written if path.match("nasbench101*.svg")).read_text()
+    for word in ("tnasp + SE", "published", "ranking 100 architectures", "training labels"):
+        assert f">{word}" in text
+    assert ">pinat" not in text  # not run: in the table only
+    again = plot_rows(rows, tmp_path / "again")
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(written, again, strict=True))
+
+
+def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(NaspError, match=r"pip install 'nasp-lightning\[report\]'"):
+        plot_rows([], tmp_path)

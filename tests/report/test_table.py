@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from nasp_lightning.report import collect_runs, summarise
+from nasp_lightning.report.table import HEADER, build_tables, control_notice, to_csv, to_markdown
+from tests.report.conftest import WriteRun, self_evolution
+
+
+def cells(tmp_path: Path, **options) -> list[dict[str, str]]:
+    rows = summarise(collect_runs([tmp_path]), **options)
+    return [
+        dict(zip(HEADER, line, strict=True))
+        for table in build_tables(rows)
+        for section in table.sections
+        for line in section
+    ]
+
+
+def test_cells_of_a_comparable_row(write_run: WriteRun, tmp_path: Path):
+    write_run(seed=0, **self_evolution(0.7, kendall_tau=0.73))
+    write_run(seed=1, **self_evolution(0.7, kendall_tau=0.75))
+    assert cells(tmp_path)[1] == {
+        "split": "424/all",
+        "method": "tnasp + SE",
+        "Kendall's tau": "0.740 ± 0.014",
+        "seeds": "2",
+        "labels": "424 + 200",
+        "published": "0.722",
+        "difference": "+0.018",
+    }
+
+
+def test_not_comparable_is_marked_with_its_reason(write_run: WriteRun, tmp_path: Path):
+    write_run(space_size=20001, partial=True, test_metric="validation_accuracy")
+    rows = summarise(collect_runs([tmp_path]))
+    (table,) = build_tables(rows)
+    assert table.sections[0][0][-2:] == ("(0.705)", "not comparable [1]")
+    assert table.notes == [
+        "20,001 of 423,624 architectures; "
+        "tested on validation accuracy (mean), published test accuracy (mean)"
+    ]
+
+
+def test_one_footnote_for_one_reason(write_run: WriteRun, tmp_path: Path):
+    for size in (100, 172, 424):
+        write_run(train_size=size, source="csv")
+    (table,) = build_tables(summarise(collect_runs([tmp_path])))
+    assert len(table.sections) == 3
+    assert len(table.notes) == 1
+
+
+def test_first_phase_and_unconfirmed_are_marked(write_run: WriteRun, tmp_path: Path):
+    write_run(seed=0, **self_evolution(0.7))
+    write_run(seed=1)
+    shown = {cell["method"]: cell for cell in cells(tmp_path, include_published=True)}
+    assert shown["tnasp"]["seeds"] == "2 [1]"
+    assert shown["nn_former"]["published"] == "(0.809 ?)"
+    assert shown["nn_former"]["Kendall's tau"] == "not run"
+    assert shown["pinat"]["published"] == "(0.772)"
+
+
+def test_control_notice(write_run: WriteRun, tmp_path: Path):
+    write_run(**self_evolution(0.7))
+    rows = summarise(collect_runs([tmp_path]))
+    notice = control_notice(rows)
+    assert notice is not None
+    assert "nasbench101 424/all tnasp + SE" in notice
+    assert "data.train_on_validation=true" in notice
+    assert notice in to_markdown(rows)
+    write_run(train_on_validation=True)
+    assert control_notice(summarise(collect_runs([tmp_path]))) is None
+
+
+def test_markdown_is_a_table(write_run: WriteRun, tmp_path: Path):
+    write_run(variant={"predictor.x": "a|b"})
+    lines = to_markdown(summarise(collect_runs([tmp_path]))).splitlines()
+    assert lines[0] == "## nasbench101, cifar10, source official, 423,624 architectures"
+    body = [line.replace("\\|", "") for line in lines if line.startswith("|")]
+    assert len(body) == 3
+    assert {line.count("|") for line in body} == {len(HEADER) + 1}
+    assert any(line.startswith("- [1] changed: predictor.x=a|b") for line in lines)
+
+
+def test_csv_is_unrounded(write_run: WriteRun, tmp_path: Path):
+    taus = [0.701234567890123, 0.7]
+    for seed, tau in enumerate(taus):
+        write_run(seed=seed, kendall_tau=tau)
+    write_run(source="csv", variant={"predictor.layers": 2})
+    write_run(predictor="mine")
+    records = list(csv.DictReader(io.StringIO(to_csv(summarise(collect_runs([tmp_path]))))))
+    assert len(records) == 3
+    by_method = {record["method"]: record for record in records}
+    plain = by_method["tnasp"]
+    assert float(plain["kendall_tau_mean"]) == pytest.approx(sum(taus) / 2, abs=1e-15)
+    assert float(plain["difference"]) == pytest.approx(sum(taus) / 2 - 0.705, abs=1e-15)
+    assert (plain["n_seeds"], plain["seeds"], plain["comparable"]) == ("2", "0 1", "yes")
+    assert (plain["published_kendall_tau"], plain["published_confirmed"]) == ("0.705", "yes")
+    changed = by_method["tnasp, predictor.layers=2"]
+    assert changed["variant"] == '{"predictor.layers": 2}'
+    assert (changed["comparable"], changed["difference"]) == ("no", "")
+    assert "source csv" in changed["not_comparable_because"]
+    assert by_method["mine"]["published_kendall_tau"] == ""
