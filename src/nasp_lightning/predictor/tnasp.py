@@ -150,6 +150,12 @@ class TNASP(nn.Module):
         hidden = F.dropout(F.linear(pooled, self.hidden.weight), self.dropout, self.training)
         return F.linear(hidden, self.score.weight).squeeze(-1)
 
+    def scoring_module(self, graphs: Graphs, dtype: torch.dtype) -> nn.Module:
+        """An algebraically equal, faster form for scoring ``graphs``, without gradients."""
+        from nasp_lightning.predictor.tnasp_scoring import TNASPScoring
+
+        return TNASPScoring(self, graphs, dtype)
+
     def _real_tokens(self, graphs: Graphs) -> Tensor | None:
         if self.padding == "published" or self.shape.padding_token is None:
             return None
