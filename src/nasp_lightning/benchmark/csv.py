@@ -42,7 +42,7 @@ from nasp_lightning.benchmark.csv_cells import (
 )
 from nasp_lightning.benchmark.table import Array, BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.storage import known_sha256
+from nasp_lightning.storage import cache_dir, data_dir, known_sha256
 
 if TYPE_CHECKING:
     from nasp_lightning.space.base import Space
@@ -57,19 +57,19 @@ def load_table(
     columns: str | Path | Mapping[str, Any] | None = None,
     space: str | None = None,
     *,
-    name: str | None = None,
+    benchmark: str | None = None,
     source: str = "csv",
     partial: bool = True,
 ) -> BenchmarkTable:
     """A CSV as a benchmark table, converted once.
 
     Args:
-        path: the file; None for a table imported before under ``name``
+        path: the file; None for a table imported before under the name ``benchmark``
             (``python -m nasp_lightning.benchmark import``).
         columns: the map of columns: a YAML file, the stem of a shipped one
             (``nasbench201``), or the map itself.
         space: stem of the space; overrides the map's.
-        name: what the benchmark is called (default: the file's stem).
+        benchmark: what the benchmark is called (default: the file's stem).
         source: recorded in the provenance.
         partial: False demands every architecture of a space whose size is known.
 
@@ -77,12 +77,12 @@ def load_table(
         NaspError: if the file or map is absent or wrong; the message names row and column.
     """
     if path is None:
-        return _imported(name)
+        return _imported(benchmark)
     path = Path(path).expanduser()
     plan = read_columns(columns if columns is not None else path.name.split(".")[0])
     if space is not None:
         plan = {**plan, "space": space}
-    title = name or path.name.split(".")[0]
+    title = benchmark or path.name.split(".")[0]
     sha256 = known_sha256(path)
     version = hashlib.sha256(f"{sha256}{sorted(plan.items())}{title}".encode()).hexdigest()
     table = cached_table(
@@ -95,6 +95,46 @@ def load_table(
             "set benchmark.partial=true to go on with these"
         )
     return table
+
+
+def find_file(benchmark: str, names: tuple[str, ...]) -> Path | None:
+    """A file or folder of one of these names in ``NASP_DATA``, its folder, or the downloads."""
+    return next(
+        (
+            folder / name
+            for folder in folders(benchmark)
+            for name in names
+            if (folder / name).exists()
+        ),
+        None,
+    )
+
+
+def locate(benchmark: str, names: tuple[str, ...], path: str | Path | None = None) -> Path:
+    """``path``, or a benchmark's file where it is looked for.
+
+    Raises:
+        NaspError: if it is nowhere; the message names the file, the folders and the ways out.
+    """
+    if path is not None:
+        given = Path(path).expanduser()
+        if not given.exists():
+            raise NaspError(f"benchmark.path={given} does not exist")
+        return given
+    found = find_file(benchmark, names)
+    if found is None:
+        raise NaspError(
+            f"benchmark {benchmark}: {' or '.join(names)} is not in "
+            f"{', '.join(str(folder) for folder in folders(benchmark))}; set benchmark.path to the "
+            "file, or NASP_DATA to its folder"
+        )
+    return found
+
+
+def folders(benchmark: str) -> list[Path]:
+    """Folders in which a benchmark's files are looked for."""
+    data = data_dir()
+    return [*([data, data / benchmark] if data else []), cache_dir() / "downloads"]
 
 
 def imported_path(name: str) -> Path:
@@ -230,6 +270,36 @@ def convert(
     )
     index_of = getattr(space, "index_of", None)
     return table if index_of is None else reordered(table, np.argsort(index_of(operations)))
+
+
+def joined(table: BenchmarkTable, other: BenchmarkTable) -> BenchmarkTable:
+    """``table`` with the costs and curves of ``other`` for the same architectures.
+
+    Zero-cost proxies come in a file of their own; this puts them beside the accuracies. Where
+    ``other`` lacks an architecture, its values are NaN.
+
+    Raises:
+        NaspError: if the two are not of one space, or its architectures have a varying topology.
+    """
+    if table.space != other.space or table.adjacency is not None:
+        raise NaspError(
+            f"cannot join a table of {other.space} to one of {table.space}: both must be of one "
+            "space with a fixed topology"
+        )
+    rows = {codes.tobytes(): row for row, codes in enumerate(other.operations)}
+    found = np.array([rows.get(codes.tobytes(), -1) for codes in table.operations])
+
+    def placed(array: Array) -> Array:
+        values: Array = array[found]
+        values[found < 0] = np.nan
+        return values
+
+    return replace(
+        table,
+        costs={**{name: placed(array) for name, array in other.costs.items()}, **table.costs},
+        curves={**{name: placed(array) for name, array in other.curves.items()}, **table.curves},
+        provenance={**table.provenance, "joined": other.provenance},
+    )
 
 
 def reordered(table: BenchmarkTable, rows: Array) -> BenchmarkTable:

