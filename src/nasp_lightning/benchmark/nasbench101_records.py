@@ -29,18 +29,22 @@ from nasp_lightning.benchmark.protobuf import QUANTITIES, MessageError, decode_m
 from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
 from nasp_lightning.benchmark.tfrecord import read_blocks
 from nasp_lightning.error import NaspError
+from nasp_lightning.space.nasbench101_graph import (
+    CODES,
+    EDGES,
+    OPERATIONS,
+    PADDING,
+    VERTICES,
+    graph_hash,
+)
 
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
 ARCHITECTURES = 423_624
-VERTICES = 7
-EDGES = 9
-PADDING = 5
-OPERATIONS = ("output", "input", "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
-_CODES = {name: code for code, name in enumerate(OPERATIONS)}
 _HASHES_CHECKED = 64
+_DECODED_TOGETHER = 1 << 15  # messages; records are parsed in smaller blocks, which fit the caches
 
 
 def convert(file: Path) -> BenchmarkTable:
@@ -71,12 +75,23 @@ class _Budget:
     values: list[Array] = field(default_factory=list)  # [n, 8] float32, final and halfway
 
 
+@dataclass
+class _Pending:
+    """Records whose graphs are known and whose metrics are still to be decoded."""
+
+    ids: list[Array] = field(default_factory=list)
+    epochs: list[Array] = field(default_factory=list)
+    messages: list[bytes] = field(default_factory=list)
+    new: list[Array] = field(default_factory=list)  # rows of architectures' first records
+
+
 class _Conversion:
     """Gathers records into arrays; a graph's parts are checked once for each distinct text."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.records = 0
+        self.records = 0  # parsed
+        self.decoded = 0
         self.architectures: dict[str, int] = {}
         self.adjacencies: dict[str, int] = {}
         self.operations: dict[str, int] = {}
@@ -84,12 +99,12 @@ class _Conversion:
         self.operation_rows: list[Array] = []
         self.adjacency_vertices: list[int] = []
         self.operation_vertices: list[int] = []
-        # Of each architecture's first record, one array for each block:
-        self.adjacency_of: Array = np.zeros(1 << 16, dtype=np.int32)
+        self.adjacency_of: Array = np.zeros(1 << 16, dtype=np.int32)  # by architecture
         self.operations_of: Array = np.zeros(1 << 16, dtype=np.int32)
-        self.parameters: list[Array] = []
         self.keys: list[bytes] = []
+        self.parameters: list[Array] = []
         self.budgets: dict[int, _Budget] = {}
+        self.pending = _Pending()
 
     def add(self, records: list[bytes]) -> None:
         """Add a block of records."""
@@ -98,27 +113,31 @@ class _Conversion:
         operation = self._codes(self.operations, operations, self._new_operations)
         differs = (
             np.array(self.adjacency_vertices)[adjacency]
-            != (np.array(self.operation_vertices)[operation])
+            != np.array(self.operation_vertices)[operation]
         )
         if differs.any():
             row = int(differs.argmax())
-            self._refuse(
-                row, f"adjacency {adjacencies[row]} does not fit the operations {operations[row]}"
-            )
+            graph = f"adjacency {adjacencies[row]} does not fit the operations {operations[row]}"
+            self._refuse(self.records + row, graph)
         ids, new = self._identify(hashes)
         self.adjacency_of[ids[new]] = adjacency[new]
         self.operations_of[ids[new]] = operation[new]
         differs = (self.adjacency_of[ids] != adjacency) | (self.operations_of[ids] != operation)
         if differs.any():
             row = int(differs.argmax())
-            self._refuse(row, f"hash {hashes[row]} stood for another graph before")
-        self._add_metrics(ids, new, epochs, messages)
+            self._refuse(self.records + row, f"hash {hashes[row]} stood for another graph before")
+        self.pending.new.append(new + len(self.pending.messages))
+        self.pending.ids.append(ids)
+        self.pending.epochs.append(epochs)
+        self.pending.messages += messages
         self.records += len(records)
+        if len(self.pending.messages) >= _DECODED_TOGETHER:
+            self._decode()
 
-    def _refuse(self, row: int, reason: str) -> NoReturn:
+    def _refuse(self, record: int, reason: str) -> NoReturn:
         raise NaspError(
-            f"{self.file}: record {self.records + row}: {reason}; the file is no whole and true "
-            "copy of NAS-Bench-101: fetch it again, or name another by benchmark.path=FILE"
+            f"{self.file}: record {record}: {reason}; the file is no whole and true copy of "
+            "NAS-Bench-101: fetch it again, or name another by benchmark.path=FILE"
         )
 
     def _columns(
@@ -136,68 +155,74 @@ class _Conversion:
             return hashes, np.array(epochs), adjacencies, operations, list(map(decode, metrics))
         except (ValueError, TypeError, OverflowError):
             for row, record in enumerate(records):
-                self._check_record(row, record)
+                self._check_record(self.records + row, record)
             raise
 
-    def _check_record(self, row: int, record: bytes) -> None:
+    def _check_record(self, number: int, record: bytes) -> None:
         """Refuse a record that is not of the format."""
         form = "[hash, epochs, adjacency, operations, metrics]"
         try:
             values = orjson.loads(record)
         except ValueError:
-            self._refuse(row, f"not JSON of the form {form}")
+            self._refuse(number, f"not JSON of the form {form}")
         kinds = [type(value) for value in values] if isinstance(values, list) else []
         if kinds != [str, int, str, str, str]:
-            self._refuse(row, f"not of the form {form}")
+            self._refuse(number, f"not of the form {form}")
         if not 1 <= values[1] < 1 << 31:
-            self._refuse(row, f"{values[1]} is no number of epochs")
+            self._refuse(number, f"{values[1]} is no number of epochs")
         try:
             binascii.a2b_base64(values[4])
         except ValueError:
-            self._refuse(row, "its metrics are not base64")
+            self._refuse(number, "its metrics are not base64")
 
     def _codes(
         self, known: dict[str, int], texts: list[str], new: Callable[[int, str], None]
     ) -> Array:
-        for row, text in enumerate(texts):
-            if text not in known:
-                new(row, text)
-                known[text] = len(known)
-        return np.fromiter(map(known.__getitem__, texts), dtype=np.int32, count=len(texts))
+        """Number of each text in order of first appearance; ``new`` checks and keeps a new one."""
+        codes = list(map(known.get, texts))
+        if None in codes:
+            for row, text in enumerate(texts):
+                if text not in known:
+                    new(self.records + row, text)
+                    known[text] = len(known)
+            return np.fromiter(map(known.__getitem__, texts), np.int32, len(texts))
+        return np.array(codes, dtype=np.int32)
 
-    def _new_adjacency(self, row: int, text: str) -> None:
+    def _new_adjacency(self, record: int, text: str) -> None:
         vertices = math.isqrt(len(text))
         if vertices**2 != len(text) or not set(text) <= {"0", "1"}:
-            self._refuse(row, f"adjacency {text!r} is no square matrix of 0 and 1")
+            self._refuse(record, f"adjacency {text!r} is no square matrix of 0 and 1")
         if not 2 <= vertices <= VERTICES:
-            self._refuse(row, f"a graph of {vertices} vertices, where 2 to {VERTICES} are allowed")
+            self._refuse(
+                record, f"a graph of {vertices} vertices, where 2 to {VERTICES} are allowed"
+            )
         matrix = np.array(list(text), dtype=np.uint8).reshape(vertices, vertices)
         if np.tril(matrix).any():
             self._refuse(
-                row, f"adjacency {text} is not upper triangular: a cyclic graph, or out of order"
+                record, f"adjacency {text} is not upper triangular: a cyclic graph, or out of order"
             )
         if matrix.sum() > EDGES:
-            self._refuse(row, f"a graph of {matrix.sum()} edges, where {EDGES} are allowed")
+            self._refuse(record, f"a graph of {matrix.sum()} edges, where {EDGES} are allowed")
         self.adjacency_vertices.append(vertices)
         padded = np.zeros((VERTICES, VERTICES), dtype=np.uint8)
         padded[:vertices, :vertices] = matrix
         self.adjacency_rows.append(padded)
 
-    def _new_operations(self, row: int, text: str) -> None:
+    def _new_operations(self, record: int, text: str) -> None:
         names = text.split(",")
         for name in names:
-            if name not in _CODES:
+            if name not in CODES:
                 known = ", ".join(OPERATIONS)
-                self._refuse(row, f"unknown operation {name!r}; those of the space are {known}")
+                self._refuse(record, f"unknown operation {name!r}; those of the space are {known}")
         if len(names) > VERTICES:
-            self._refuse(row, f"a graph of {len(names)} vertices, where {VERTICES} are allowed")
+            self._refuse(record, f"a graph of {len(names)} vertices, where {VERTICES} are allowed")
         ends = (names[0], names[-1]) == ("input", "output")
         if not ends or not {"input", "output"}.isdisjoint(names[1:-1]):
             self._refuse(
-                row, f"operations {text} do not begin with the input and end with the output"
+                record, f"operations {text} do not begin with the input and end with the output"
             )
         self.operation_vertices.append(len(names))
-        codes = [_CODES[name] for name in names]
+        codes = [CODES[name] for name in names]
         self.operation_rows.append(
             np.array(codes + [PADDING] * (VERTICES - len(codes)), dtype=np.uint8)
         )
@@ -209,6 +234,8 @@ class _Conversion:
         ids = np.fromiter(
             [known.setdefault(text, len(known)) for text in hashes], np.int32, len(hashes)
         )
+        if len(known) == before:
+            return ids, np.zeros(0, dtype=np.int64)
         added, first = np.unique(ids, return_index=True)
         new: Array = first[added >= before]
         digits = [hashes[row] for row in new]
@@ -219,7 +246,10 @@ class _Conversion:
         except ValueError:
             for row in new:
                 if len(hashes[row]) != 32 or not set(hashes[row]) <= set("0123456789abcdefABCDEF"):
-                    self._refuse(int(row), f"hash {hashes[row]!r} is not 32 hexadecimal digits")
+                    self._refuse(
+                        self.records + int(row),
+                        f"hash {hashes[row]!r} is not 32 hexadecimal digits",
+                    )
             raise
         self.keys.append(key)
         while len(self.adjacency_of) < len(known):
@@ -227,20 +257,25 @@ class _Conversion:
             self.operations_of = np.resize(self.operations_of, 2 * len(self.operations_of))
         return ids, new
 
-    def _add_metrics(self, ids: Array, new: Array, epochs: Array, messages: list[bytes]) -> None:
+    def _decode(self) -> None:
+        """Decode the metrics of the records pending."""
+        pending, self.pending = self.pending, _Pending()
         try:
-            decoded = decode_model_metrics(messages)
+            metrics = decode_model_metrics(pending.messages)
         except MessageError as error:
-            self._refuse(error.index, f"its metrics are no ModelMetrics message ({error})")
-        values = np.concatenate([decoded.final, decoded.halfway], axis=1)
+            reason = f"its metrics are no ModelMetrics message ({error})"
+            self._refuse(self.decoded + error.index, reason)
+        values = np.concatenate([metrics.final, metrics.halfway], axis=1)
         self._check_range(values)
-        self.parameters.append(decoded.parameters[new])
+        self.parameters.append(metrics.parameters[np.concatenate(pending.new)])
         values = values.astype(np.float32)
+        ids, epochs = np.concatenate(pending.ids), np.concatenate(pending.epochs)
         for budget in np.unique(epochs):
             rows = epochs == budget
             gathered = self.budgets.setdefault(int(budget), _Budget())
             gathered.ids.append(ids[rows])
             gathered.values.append(values[rows])
+        self.decoded += len(pending.messages)
 
     def _check_range(self, values: Array) -> None:
         """Refuse accuracies outside [0, 1] and negative or infinite times; NaN is not known."""
@@ -250,10 +285,13 @@ class _Conversion:
             row, column = divmod(int(bad.argmax()), values.shape[1])
             name = QUANTITIES[column % len(QUANTITIES)].replace("_", " ")
             limits = "not negative" if name == "train seconds" else "a fraction in [0, 1]"
-            self._refuse(row, f"its {name} is {values[row, column]:g}, and must be {limits}")
+            reason = f"its {name} is {values[row, column]:g}, and must be {limits}"
+            self._refuse(self.decoded + row, reason)
 
     def table(self) -> BenchmarkTable:
         """The arrays of all records added."""
+        if self.pending.messages:
+            self._decode()
         count = len(self.architectures)
         if count > ARCHITECTURES:
             raise NaspError(
@@ -334,8 +372,6 @@ def _absent(metrics: dict[str, Array]) -> list[str]:
 
 def _foreign_hashes(file: Path, operations: Array, adjacency: Array, keys: Array) -> list[str]:
     """A note if keys, of a sample, are not their graphs' hashes: look-ups would miss them."""
-    from nasp_lightning.space.nasbench101 import graph_hash
-
     sample = np.unique(np.linspace(0, len(keys) - 1, _HASHES_CHECKED).astype(int))
     wrong = [
         row

@@ -19,7 +19,7 @@ import numpy as np
 from nasp_lightning.error import NaspError
 from nasp_lightning.storage import atomic_path
 
-BLOCK_BYTES = 1 << 23
+BLOCK_BYTES = 1 << 18  # what is made of a block should fit the processor's caches
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 _MASK_DELTA = 0xA282EAD8
