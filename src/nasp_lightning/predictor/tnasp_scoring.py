@@ -52,8 +52,8 @@ class ScoringLayer:
         self.value = (output @ values).transpose(0, 1).reshape(dim, heads * dim).to(dtype)
         self.attention_norm = _norm(layer.attention_norm, dtype)
         self.feedforward_norm = _norm(layer.feedforward_norm, dtype)
-        self.widen = [tensor.to(dtype) for tensor in (layer.widen.weight, layer.widen.bias)]
-        self.narrow = [tensor.to(dtype) for tensor in (layer.narrow.weight, layer.narrow.bias)]
+        self.widen = (layer.widen.weight.to(dtype), layer.widen.bias.to(dtype))
+        self.narrow = (layer.narrow.weight.to(dtype), layer.narrow.bias.to(dtype))
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """Encode ``[B, T, E]`` tokens."""
@@ -125,7 +125,7 @@ class TNASPScoring(nn.Module):
         self.predictor = predictor
         self.dtype = dtype
         self.masked = predictor.padding == "masked" and predictor.shape.padding_token is not None
-        self.layers = [ScoringLayer(layer, dtype) for layer in predictor.encoder.layers]
+        self.layers = [ScoringLayer(layer, dtype) for layer in predictor.encoder.stack()]
         regressor = predictor.score.weight.double() @ predictor.hidden.weight.double()
         self.regressor = regressor.view(-1).float()
         self.table = _token_table(predictor, graphs, self.layers[0], dtype) if self.layers else None
@@ -135,7 +135,7 @@ class TNASPScoring(nn.Module):
         if not self.masked:
             return self._score(graphs)
         scores = torch.empty(len(graphs), device=graphs.operations.device)
-        for count in graphs.vertices.unique().tolist():
+        for count in torch.unique(graphs.vertices).tolist():
             chosen = (graphs.vertices == count).nonzero().squeeze(1)
             scores[chosen] = self._score(graphs[chosen], count)
         return scores

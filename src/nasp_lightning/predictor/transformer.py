@@ -102,6 +102,10 @@ class TransformerEncoder(nn.Module):
             EncoderLayer(dim, heads, head_dim, feedforward_dim, dropout) for _ in range(layers)
         )
 
+    def stack(self) -> list[EncoderLayer]:
+        """The layers, first to last."""
+        return [layer for layer in self.layers if isinstance(layer, EncoderLayer)]
+
     def forward(self, tokens: Tensor, real: Tensor | None = None) -> Tensor:
         """Encode ``[B, T, E]`` tokens; ``real`` ``[B, T]`` bool hides the others from attention."""
         bias = None
