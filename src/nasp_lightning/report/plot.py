@@ -18,6 +18,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PALE = 0.45  # opacity of what is shown for orientation only
 MARGIN = 0.13  # decades left and right of the first and last split
+LEAST_RANGE = 0.1  # of Kendall's tau on the vertical axis
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -99,12 +100,12 @@ def _draw(figure: Any, rows: Sequence[Row]) -> None:
         for series in _series(shown, methods, _slot(shown, len(methods))):
             _draw_series(panel, series)
         _dress(panel, shown, test_size)
-    panels[0].set_ylabel("Kendall's tau (mean ± standard deviation over seeds)")
+    panels[0].set_ylabel("Kendall's tau (mean ± std over seeds)")
     row = rows[0]
-    figure.suptitle(
-        f"{row.benchmark}, {row.dataset} ({row.space_size:,} architectures, source {row.source})",
-        fontsize=11,
-    )
+    figure.suptitle(f"{row.benchmark}, {row.dataset}, source {row.source}", fontsize=11)
+    low, high = panels[0].get_ylim()
+    spare = max(0.0, (LEAST_RANGE - (high - low)) / 2)  # a gap of 0.005 should look like one
+    panels[0].set_ylim(low - spare, high + spare)
     _legend(figure, rows, methods)
 
 
@@ -170,8 +171,8 @@ def _dress(panel: Any, rows: Sequence[Row], test_size: str) -> None:
     panel.grid(axis="y", color="0.9", linewidth=0.8)
     panel.set_axisbelow(True)
     panel.set_xlabel("training labels of the split")
-    tested = "the whole space" if test_size == "all" else f"{test_size} architectures"
-    panel.set_title(f"ranking {tested}", fontsize=10)
+    tested = f"all {rows[0].space_size:,}" if test_size == "all" else test_size
+    panel.set_title(f"ranking {tested} architectures", fontsize=10)
 
 
 def _legend(figure: Any, rows: Sequence[Row], methods: Sequence[str]) -> None:
