@@ -210,3 +210,7 @@ class ArchitectureData(LightningDataModule):
     def train_dataloader(self) -> ResidentLoader:
         """Batches of the training set."""
         return ResidentLoader(self)
+
+    def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
+        """Batches are cut from tensors that are on the device already."""
+        return batch

@@ -16,20 +16,17 @@ def print_summary(results: dict[str, Any], folder: Path) -> None:
         results: content of ``results.json``.
         folder: the run's folder.
     """
-    from nasp_lightning.report.collect import published_for
-
     table = Table(title=f"{results['benchmark']} {results['dataset']} {results['split']}")
     for column in ("method", "labels", "Kendall's tau", "without training", "published"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for phase, values in results["phases"].items():
-        published = published_for(results, framework=phase)
         without = values["kendall_tau_excluding_train"]
         table.add_row(
             f"{results['predictor']} ({phase}, {results['loss']})",
             str(values["queried_labels"]),
             f"{values['kendall_tau']:.4f}",
             "" if without is None else f"{without:.4f}",
-            published,
+            published_text(folder, phase),
         )
     console = Console(width=None if Console().is_terminal else 110)
     console.print(table)
@@ -39,6 +36,7 @@ def print_summary(results: dict[str, Any], folder: Path) -> None:
         f"ranking {results['rank_seconds']:.2f} s",
         highlight=False,
     )
+    console.print("* other protocol than here: `python -m nasp_lightning.report` says how it differs")
     if results["framework"] == "self_evolution":
         console.print(
             "self-evolution used further labels for its evaluations; its control trains on them: "
@@ -46,3 +44,21 @@ def print_summary(results: dict[str, Any], folder: Path) -> None:
             highlight=False,
         )
     console.print(f"results: {folder / 'results.json'}", highlight=False, soft_wrap=True)
+
+
+def published_text(folder: Path, phase: str) -> str:
+    """The published tau of a run's phase, with ``*`` where the protocols differ; empty for none."""
+    from nasp_lightning.report.collect import read_run
+    from nasp_lightning.report.published import differences, find_published, load_published
+    from nasp_lightning.report.summary import first_phase
+
+    run = read_run(folder)
+    if phase != run.framework:
+        first = first_phase(run)
+        if first is None or first.framework != phase:
+            return ""
+        run = first
+    row = find_published(run, load_published())
+    if row is None:
+        return ""
+    return f"{row.kendall_tau:.3f}" + ("*" if differences(run, row) else "")

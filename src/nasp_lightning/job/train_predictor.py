@@ -339,5 +339,5 @@ def quiet_lightning() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (".*does not have many workers.*", ".*GPU available but not used.*"):
         warnings.filterwarnings("ignore", message)
-    warnings.filterwarnings("ignore", ".*`LeafSpec` is deprecated.*")
+    warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory.*")

@@ -92,10 +92,6 @@ class PredictorTask(LightningModule):
         self._steps += 1
         return loss if self.auxiliary is None else loss + self.auxiliary()
 
-    def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
-        """Batches are cut from tensors that are on the device already."""
-        return batch
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """A fresh optimizer; called again at the beginning of each phase."""
         return self.make_optimizer(self.predictor.parameters())
