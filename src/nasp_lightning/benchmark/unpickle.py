@@ -1,7 +1,7 @@
 """Read pickles of plain containers and numbers without letting them run anything.
 
 A pickle is a program: whatever callable it names, it may call. The benchmarks' files need a
-handful of names (an ordered dict, numpy's scalars, dtypes and arrays); each stands here for a
+handful of names (an ordered dict, numpy's scalars, dtypes and arrays, sets); each stands here for a
 function of ours that checks its arguments, and every other name is refused before anything is
 imported. A first pass over the bytes finds cut files, and sizes that would fill the memory.
 """
@@ -27,6 +27,7 @@ from nasp_lightning.error import NaspError
 Allowed = Mapping[tuple[str, str], Callable[..., Any]]
 
 LIMIT = 256 << 20  # bytes of one pickle, decompressed
+_BLOCK = 4 << 20
 
 # Opcode to the length of its argument: >= 0 fixed, < 0 as pickletools names it (a line, or a
 # length of 1, 4 or 8 bytes in front).
@@ -90,6 +91,18 @@ def _scalar(dtype: Any, data: Any = None) -> Any:
     return np.frombuffer(raw, dtype=dtype.dtype)[0]
 
 
+def _latin1(text: Any, encoding: Any = "latin1") -> bytes:
+    """How pickles of protocol 2 write bytes."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise _Refused("an encoding other than latin1")
+    return text.encode("latin1")
+
+
+def _empty_bytes() -> bytes:
+    """How pickles of protocol 2 write no bytes."""
+    return b""
+
+
 def _nothing(*_: Any) -> None:
     return None
 
@@ -97,6 +110,10 @@ def _nothing(*_: Any) -> None:
 # Older NumPy writes numpy.core, NumPy 2 numpy._core: the same functions.
 PLAIN: Allowed = {
     ("collections", "OrderedDict"): collections.OrderedDict,
+    ("_codecs", "encode"): _latin1,
+    ("__builtin__", "bytes"): _empty_bytes,
+    ("__builtin__", "set"): set,
+    ("builtins", "set"): set,
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _nothing,  # only an argument of _reconstruct
     ("numpy.core.multiarray", "scalar"): _scalar,
@@ -187,6 +204,8 @@ def read_bytes(source: Path | str | IO[bytes], limit: int, name: str) -> bytes:
             with open(source, "rb") as file:
                 return _decompressed(file, limit, name)
         return _decompressed(source, limit, name)
+    except MemoryError as error:
+        raise NaspError(f"{name} does not fit into this machine's memory") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise NaspError(f"{name} is cut short or damaged ({error}): get it again") from error
     except OSError as error:
@@ -203,13 +222,17 @@ def _decompressed(file: IO[bytes], limit: int, name: str) -> bytes:
         stream = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
     elif magic == b"BZh":
         stream = bz2.BZ2File(file)
-    data = stream.read(limit + 1)
-    if len(data) > limit:
-        raise NaspError(
-            f"{name} holds more than {limit >> 20} MiB, which no file of this benchmark does: "
-            "get it again from its official source"
-        )
-    return data
+    blocks: list[bytes] = []
+    total = 0
+    while block := stream.read(_BLOCK):  # one read of `limit` bytes would allocate them all
+        blocks.append(block)
+        total += len(block)
+        if total > limit:
+            raise NaspError(
+                f"{name} holds more than {limit >> 20} MiB, which no file of this benchmark does: "
+                "get it again from its official source"
+            )
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
 def loads(data: bytes, *, allowed: Allowed = PLAIN, name: str = "pickle") -> Any:
