@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import struct
 import subprocess
 import sys
@@ -22,18 +21,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-OPEN = """
-import resource, time, json, sys
-import numpy as np
-import google_crc32c, safetensors.numpy
-from pathlib import Path
-from nasp_lightning.benchmark.table import BenchmarkTable
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-before, start = peak(), time.perf_counter()
-table = BenchmarkTable.open(Path(sys.argv[1]))
-print(json.dumps([time.perf_counter() - start, peak() - before, len(table)]))
-"""
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
@@ -56,41 +43,83 @@ def yardstick(path: Path) -> int:
 
 
 def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Peak resident memory of this process (Linux); ru_maxrss would inherit the parent's."""
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def in_new_process(step: str, file: Path) -> Any:
+    """Run one of :data:`STEPS` where nothing else has used memory."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--step", step, str(file)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+def step_yardstick(file: Path) -> list[float]:
+    wall, cpu, records = timed(lambda: yardstick(file))
+    return [wall, cpu, records]
+
+
+def step_convert(file: Path) -> list[float]:
+    from nasp_lightning.benchmark.nasbench101_records import convert
+
+    before = peak_mb()
+    wall, cpu, table = timed(lambda: convert(file))
+    return [wall, cpu, len(table), peak_mb() - before]
+
+
+def step_load(file: Path) -> list[float]:
+    from nasp_lightning.benchmark.nasbench101 import load_table
+
+    wall, cpu, table = timed(lambda: load_table(path=file, partial=True))
+    return [wall, cpu, len(table)]
+
+
+def step_open(file: Path) -> list[float]:
+    import google_crc32c  # noqa: F401
+    import safetensors.numpy  # noqa: F401
+
+    from nasp_lightning.benchmark.table import BenchmarkTable
+
+    before = peak_mb()
+    wall, cpu, table = timed(lambda: BenchmarkTable.open(file))
+    return [wall, cpu, len(table), peak_mb() - before]
+
+
+STEPS = {
+    "yardstick": step_yardstick,
+    "convert": step_convert,
+    "load": step_load,
+    "open": step_open,
+}
 
 
 def measure(file: Path, cache: Path) -> None:
-    from nasp_lightning.benchmark.nasbench101 import load_table
-    from nasp_lightning.benchmark.nasbench101_records import convert
-
     os.environ["NASP_CACHE"] = str(cache)
-    wall, cpu, records = timed(lambda: yardstick(file))
+    wall, base, records = in_new_process("yardstick", file)
     print(f"{file.name}: {records:,} records, {file.stat().st_size / 1e6:,.0f} MB\n")
     print("| step | wall s | CPU s | CPU / yardstick |")
     print("| --- | --- | --- | --- |")
-    print(f"| framing and json.loads (the yardstick) | {wall:.2f} | {cpu:.2f} | 1.00 |")
-    base, memory = cpu, peak_mb()
-    wall, cpu, _ = timed(lambda: convert(file))
-    extra = peak_mb() - memory
+    print(f"| framing and json.loads (the yardstick) | {wall:.2f} | {base:.2f} | 1.00 |")
+    wall, cpu, architectures, extra = in_new_process("convert", file)
     print(f"| reading: convert(), all checks | {wall:.2f} | {cpu:.2f} | {cpu / base:.2f} |")
-    wall, cpu, table = timed(lambda: load_table(path=file, partial=True))
-    print(
-        "| load_table(): the same with SHA-256, saving, opening "
-        f"| {wall:.2f} | {cpu:.2f} | {cpu / base:.2f} |"
-    )
-    print(f"\nmemory while reading: {extra:,.0f} MB above the start")
+    wall, cpu, _ = in_new_process("load", file)
+    print(f"| load_table(): also SHA-256 and saving | {wall:.2f} | {cpu:.2f} | {cpu / base:.2f} |")
+    print(f"\npeak memory of convert(): {extra:,.0f} MB above the start")
     (saved,) = (cache / "tables").glob("nasbench101-*.safetensors")
-    print(f"table: {len(table):,} architectures, {saved.stat().st_size / 1e6:,.0f} MB\n")
-    print("| opening the table in a new process | s | MB above the start |")
+    print(f"table: {architectures:,} architectures, {saved.stat().st_size / 1e6:,.0f} MB\n")
+    print("| opening the table in a new process | wall s | peak MB above the start |")
     print("| --- | --- | --- |")
     for attempt in range(1, 4):
-        command = [sys.executable, "-c", OPEN, str(saved)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        seconds, megabytes, _ = json.loads(done.stdout)
-        print(f"| {attempt} | {seconds:.3f} | {megabytes:,.0f} |")
+        wall, _, _, extra = in_new_process("open", saved)
+        print(f"| {attempt} | {wall:.3f} | {extra:,.0f} |")
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--step"]:
+        print(json.dumps(STEPS[sys.argv[2]](Path(sys.argv[3]))))
+        return
     with tempfile.TemporaryDirectory() as folder:
         if len(sys.argv) > 1:
             measure(Path(sys.argv[1]), Path(folder))

@@ -166,7 +166,7 @@ def _find_partial() -> Path | None:
 
 
 def _fetch_or_explain(fetch: bool) -> Path:
-    reason = "fetching is switched off (benchmark.fetch=false)"
+    reason = "fetching is switched off (fetch=False)"
     if fetch:
         try:
             return fetch_official()

@@ -9,6 +9,9 @@ CRC32C of every array), written atomically and verified on opening.
 from __future__ import annotations
 
 import json
+import math
+import mmap
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,13 @@ from nasp_lightning.storage import atomic_path
 FORMAT = "nasp_lightning.table/1"
 
 Array = npt.NDArray[Any]
+
+_DTYPES = {  # of safetensors
+    **{f"U{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"I{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"F{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
+    "BOOL": "?",
+}
 
 
 def metric_name(dataset: str, quantity: str, epochs: int) -> str:
@@ -60,6 +70,7 @@ class BenchmarkTable:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Refuse arrays of different lengths."""
         for name, array in self.arrays().items():
             if len(array) != len(self.operations):
                 raise NaspError(
@@ -68,6 +79,7 @@ class BenchmarkTable:
                 )
 
     def __len__(self) -> int:
+        """Number of architectures."""
         return len(self.operations)
 
     def arrays(self) -> dict[str, Array]:
@@ -98,7 +110,8 @@ class BenchmarkTable:
             have = ", ".join(sorted(self.metrics)) or "none"
             raise NaspError(
                 f"benchmark {self.provenance.get('benchmark', self.space)} (source "
-                f"{self.provenance.get('source', 'unknown')}) has no metric {name!r}; it has: {have}"
+                f"{self.provenance.get('source', 'unknown')}) has no metric {name!r}; "
+                f"it has: {have}"
             )
         return self.metrics[name]
 
@@ -135,7 +148,7 @@ class BenchmarkTable:
                 header = json.loads((file.metadata() or {}).get("table", "{}"))
                 if header.get("format") != FORMAT:
                     raise NaspError(f"{path} is not a benchmark table of this version: {remedy}")
-                arrays = {name: file.get_tensor(name) for name in header["crc32c"]}
+            arrays = _map_arrays(Path(path), header["crc32c"])
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             if isinstance(error, FileNotFoundError):
                 raise NaspError(f"no benchmark table at {path}") from error
@@ -178,6 +191,26 @@ class BenchmarkTable:
         return hashlib.sha256(json.dumps(crcs, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def _map_arrays(path: Path, names: Iterable[str]) -> dict[str, Array]:
+    """Arrays of a safetensors file without copying them: pages are read as they are used.
+
+    The mapping is private: an array can be written to, and the file stays as it is.
+    """
+    with open(path, "rb") as file:
+        begin = 8 + int.from_bytes(file.read(8), "little")
+        described = json.loads(file.read(begin - 8))
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    arrays: dict[str, Array] = {}
+    for name in names:
+        shape, dtype = described[name]["shape"], np.dtype(_DTYPES[described[name]["dtype"]])
+        first, _ = described[name]["data_offsets"]
+        count = math.prod(shape)
+        flat = np.frombuffer(mapped, dtype, count, begin + first) if count else np.empty(0, dtype)
+        arrays[name] = flat.reshape(shape)
+    return arrays
+
+
 def _crc32c(array: Array) -> int:
-    contiguous = np.ascontiguousarray(array)
-    return int(google_crc32c.value(memoryview(contiguous).cast("B").tobytes()))
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    # The C implementation takes an array as it is, the Python one wants bytes.
+    return int(google_crc32c.value(data if google_crc32c.implementation == "c" else bytes(data)))
