@@ -27,6 +27,10 @@ class Shape:
             (NAS-Bench-101: the output's), or None.
         features: number F of extra real inputs of an architecture, 0 for none.
         chain: True for a chain of layers, where a graph has nothing to say.
+        operation_tokens: tokens of the operations that pass something on (no input, output,
+            padding or ``none``); None: all but the padding.
+        edges: where operations sit on edges, the (source, target) vertices of each token.
+        fixed_topology: True where a token's place means the same in every architecture.
     """
 
     tokens: int
@@ -36,6 +40,9 @@ class Shape:
     published_padding_token: int | None = None
     features: int = 0
     chain: bool = False
+    operation_tokens: tuple[int, ...] | None = None
+    edges: tuple[tuple[int, int], ...] | None = None
+    fixed_topology: bool = False
 
 
 @dataclass(frozen=True)

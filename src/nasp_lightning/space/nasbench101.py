@@ -67,6 +67,7 @@ class NASBench101(Space):
             vocabulary=PADDING + 1,
             padding_token=PADDING,
             published_padding_token=OUTPUT,
+            operation_tokens=INTERIOR,
         )
 
     def encode(self, operations: Array, adjacency: Array | None = None) -> Graphs:

@@ -139,8 +139,21 @@ class NASBench201(Space):
     def shape(self) -> Shape:
         """Sizes of the chosen encoding."""
         if self.encoding == "edge":
-            return Shape(tokens=6, vertices=4, vocabulary=5)
-        return Shape(tokens=8, vertices=8, vocabulary=7)
+            return Shape(
+                tokens=6,
+                vertices=4,
+                vocabulary=5,
+                operation_tokens=(1, 2, 3, 4),
+                edges=EDGES,
+                fixed_topology=True,
+            )
+        return Shape(
+            tokens=8,
+            vertices=8,
+            vocabulary=7,
+            operation_tokens=(3, 4, 5, 6),
+            fixed_topology=True,
+        )
 
     def index_of(self, operations: Array) -> Array:
         """``[N]`` canonical index of ``[N, 6]`` operations: see :func:`index_of`."""

@@ -1,0 +1,240 @@
+"""Hand-made features of architectures, for predictors that take vectors.
+
+Every architecture is read as a directed acyclic graph with operations on its vertices, an input
+and an output; operations on edges (NAS-Bench-201) become vertices of their own. Only what lies
+on a path from the input to the output counts, so dead parts change nothing, and all features but
+the one-hots of fixed topologies are the same for isomorphic graphs. The set follows what
+classical predictors of NAS-Bench-101 use: counts of operations (White et al., NeurIPS 2021,
+arXiv 2104.01177) and of paths (BANANAS, arXiv 1910.11858, truncated to short ones).
+
+For K operations and paths of at most L operations:
+
+=================  =====================================================================
+operations         K counts
+size               vertices with an operation, edges
+paths              L + 1 numbers of paths by the number of their operations (log 1 + n),
+                   fewest and most operations on a path
+along the paths    3 K: mean count of each operation on the shortest paths, on the
+                   longest ones, on all
+neighbours         edges by the operations at their ends: K² inside, K from the input,
+                   K to the output
+short paths        paths with one operation (K), with two (K²)
+places             one-hots of a fixed topology's or a chain's places, dead ones all zero
+=================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nasp_lightning.space.base import Graphs, Shape
+
+Array = npt.NDArray[Any]
+
+CHUNK = 16384  # architectures worked on at once: about 50 MB
+
+
+def graph_features(graphs: Graphs, shape: Shape) -> Array:
+    """``[N, D]`` float32 features; D depends on ``shape`` alone.
+
+    Args:
+        graphs: encoded architectures; extra inputs (``graphs.features``) are appended as they are.
+        shape: of the space's encoding.
+    """
+    parts = [_features(graphs[slice(at, at + CHUNK)], shape) for at in range(0, len(graphs), CHUNK)]
+    return np.concatenate(parts) if parts else _features(graphs, shape)
+
+
+def feature_names(shape: Shape) -> list[str]:
+    """Names of the D features, such as ``edge/2-3`` (token 2 feeds token 3)."""
+    tokens = [str(token) for token in operation_tokens(shape)]
+    pairs = [f"{left}-{right}" for left in tokens for right in tokens]
+    names = [f"count/{token}" for token in tokens]
+    if not shape.chain:
+        names += ["vertices", "edges"]
+        names += [f"paths/{length}" for length in range(_most_operations(shape) + 1)]
+        names += ["shortest", "longest"]
+        for kind in ("shortest", "longest", "all"):
+            names += [f"{kind}/{token}" for token in tokens]
+        names += [f"edge/{pair}" for pair in pairs]
+        names += [f"edge/input-{token}" for token in tokens]
+        names += [f"edge/{token}-output" for token in tokens]
+        names += [f"path/{token}" for token in tokens]
+        names += [f"path/{pair}" for pair in pairs]
+    if shape.fixed_topology or shape.chain:
+        places = shape.tokens if shape.edges or shape.chain else shape.tokens - 2
+        names += [f"place{place}/{token}" for place in range(places) for token in tokens]
+    return names + [f"extra/{index}" for index in range(shape.features)]
+
+
+def operation_tokens(shape: Shape) -> tuple[int, ...]:
+    """Tokens of the operations that pass something on."""
+    if shape.operation_tokens is not None:
+        return shape.operation_tokens
+    return tuple(token for token in range(shape.vocabulary) if token != shape.padding_token)
+
+
+def _most_operations(shape: Shape) -> int:
+    """Most operations L on a path."""
+    return shape.vertices - 1 if shape.edges else shape.vertices - 2
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Architectures with operations on vertices and no dead parts.
+
+    Attributes:
+        onehots: ``[N, V, K]`` float32, all zero for the input, the output, and what is dead.
+        inside: ``[N, V, V]`` float32 edges between operations.
+        sources: ``[N, V]`` float32, 1 for operations that the input feeds.
+        sinks: ``[N, V]`` float32, 1 for operations that feed the output.
+        direct: ``[N]`` float32, 1 where the input feeds the output.
+    """
+
+    onehots: Array
+    inside: Array
+    sources: Array
+    sinks: Array
+    direct: Array
+
+
+def _features(graphs: Graphs, shape: Shape) -> Array:
+    operations, adjacency = graphs.operations.cpu().numpy(), graphs.adjacency.cpu().numpy()
+    tokens = np.array(operation_tokens(shape))
+    onehots = (operations[:, :, None] == tokens).astype(np.float32)
+    if shape.chain:
+        parts = [onehots.sum(1), _flat(onehots)]
+    else:
+        if shape.edges is not None:
+            cells = _from_edges(onehots, adjacency, shape.edges)
+        else:
+            cells = _from_vertices(onehots, adjacency, graphs.vertices.cpu().numpy())
+        parts = _cell_features(cells, _most_operations(shape))
+        if shape.fixed_topology:
+            parts.append(_flat(cells.onehots))
+    if graphs.features is not None:
+        parts.append(graphs.features.cpu().numpy())
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def _from_vertices(onehots: Array, adjacency: Array, vertices: Array) -> _Cells:
+    """Cells whose first vertex is the input and whose last real one is the output."""
+    count, slots = onehots.shape[:2]
+    last = np.arange(slots) == vertices[:, None].astype(np.int64) - 1
+    inner = onehots.any(axis=2) & ~last
+    inner[:, 0] = False
+    edges = adjacency.astype(bool)
+    rows = np.arange(count)
+    output = last.argmax(axis=1)
+    into = edges[rows, :, output]
+    return _without_dead(
+        onehots[:, 1:],
+        edges[:, 1:, 1:],
+        edges[:, 0, 1:] & inner[:, 1:],
+        into[:, 1:] & inner[:, 1:],
+        into[:, 0],
+        inner[:, 1:],
+    )
+
+
+def _from_edges(onehots: Array, adjacency: Array, places: tuple[tuple[int, int], ...]) -> _Cells:
+    """Cells of nodes joined by edges that hold the operations: each such edge is a vertex."""
+    begin, end = np.array(places).T
+    present = adjacency[:, begin, end].astype(bool) & onehots.any(axis=2)
+    count = len(onehots)
+    follows = np.broadcast_to(end[:, None] == begin[None, :], (count, len(places), len(places)))
+    return _without_dead(
+        onehots,
+        follows,
+        present & (begin == 0),
+        present & (end == adjacency.shape[1] - 1),
+        np.zeros(count, dtype=bool),
+        present,
+    )
+
+
+def _without_dead(
+    onehots: Array, inside: Array, sources: Array, sinks: Array, direct: Array, present: Array
+) -> _Cells:
+    """Keep what a path from the input to the output passes; all but ``onehots`` are bool."""
+    inside = inside & present[:, :, None] & present[:, None, :]
+    live = _reachable(sources, inside) & _reachable(sinks, inside.transpose(0, 2, 1))
+    inside = inside & live[:, :, None] & live[:, None, :]
+    return _Cells(
+        onehots * live[:, :, None],
+        inside.astype(np.float32),
+        (sources & live).astype(np.float32),
+        (sinks & live).astype(np.float32),
+        direct.astype(np.float32),
+    )
+
+
+def _reachable(start: Array, edges: Array) -> Array:
+    """``[N, V]`` bool: vertices that a path from one of ``start`` leads to, those included."""
+    reached = start
+    for _ in range(edges.shape[1] - 1):
+        reached = reached | (reached[:, :, None] & edges).any(axis=1)
+    return reached
+
+
+def _cell_features(cells: _Cells, most: int) -> list[Array]:
+    onehots, inside = cells.onehots, cells.inside
+    from_input = _weighted(cells.sources, onehots)
+    to_output = _weighted(cells.sinks, onehots)
+    pairs = np.matmul(onehots.transpose(0, 2, 1), np.matmul(inside, onehots))
+    between = inside * cells.sources[:, :, None] * cells.sinks[:, None, :]
+    short_pairs = np.matmul(onehots.transpose(0, 2, 1), np.matmul(between, onehots))
+    edges = inside.sum((1, 2)) + cells.sources.sum(1) + cells.sinks.sum(1) + cells.direct
+    size = np.stack([onehots.sum((1, 2)), edges], axis=1)
+    return [
+        onehots.sum(1),
+        size,
+        *_path_features(cells, most),
+        _flat(pairs),
+        from_input,
+        to_output,
+        _weighted(cells.sources * cells.sinks, onehots),
+        _flat(short_pairs),
+    ]
+
+
+def _path_features(cells: _Cells, most: int) -> list[Array]:
+    """Numbers of paths by their operations, extreme lengths, and mean operations along paths."""
+    numbers, totals = [cells.direct], [np.zeros_like(cells.onehots[:, 0])]
+    arriving = cells.sources  # paths from the input that end in a vertex
+    counted = cells.sources[:, :, None] * cells.onehots  # operations on them, summed
+    forward = cells.inside.transpose(0, 2, 1)
+    for _ in range(most):
+        numbers.append((arriving * cells.sinks).sum(1))
+        totals.append(_weighted(cells.sinks, counted))
+        arriving = np.matmul(forward, arriving[:, :, None])[:, :, 0]
+        counted = np.matmul(forward, counted) + arriving[:, :, None] * cells.onehots
+    paths, operations = np.stack(numbers, axis=1), np.stack(totals, axis=1)
+    exists = paths > 0
+    connected = exists.any(1)
+    shortest = exists.argmax(1)
+    longest = np.where(connected, most - exists[:, ::-1].argmax(1), 0)
+    rows = np.arange(len(paths))
+    return [
+        np.log1p(paths),
+        np.stack([shortest, longest], axis=1),
+        *(
+            operations[rows, at] / np.maximum(paths[rows, at], 1)[:, None]
+            for at in (shortest, longest)
+        ),
+        operations.sum(1) / np.maximum(paths.sum(1), 1)[:, None],
+    ]
+
+
+def _weighted(weights: Array, onehots: Array) -> Array:
+    """``[N, K]`` sum of ``[N, V, K]`` over vertices with weights ``[N, V]``."""
+    total: Array = np.matmul(weights[:, None, :], onehots)[:, 0]
+    return total
+
+
+def _flat(array: Array) -> Array:
+    return array.reshape(len(array), -1)
