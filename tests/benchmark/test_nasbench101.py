@@ -222,7 +222,7 @@ def test_too_many_edges(tmp_path: Path) -> None:
 
 def test_one_hash_for_two_graphs(tmp_path: Path) -> None:
     other = one(operations="input,conv1x1-bn-relu,output")
-    with pytest.raises(NaspError, match="record 1: hash abab.* another graph"):
+    with pytest.raises(NaspError, match=r"record 1: hash abab.* another graph"):
         load_table(path=write(tmp_path / "f", one(), other), partial=True)
 
 
@@ -370,7 +370,7 @@ def test_converted_once(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(nasbench101, "convert", never)
     assert load_table(path=tiny, partial=True).data_hash() == first.data_hash()
-    with pytest.raises(NaspError, match="benchmark.partial=true"):
+    with pytest.raises(NaspError, match=r"benchmark\.partial=true"):
         load_table(path=tiny)
 
 

@@ -103,7 +103,7 @@ def test_record_said_to_be_huge_takes_no_memory(tmp_path: Path) -> None:
 
 
 def test_absent_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NaspError, match="absent.tfrecord"):
+    with pytest.raises(NaspError, match=r"absent\.tfrecord"):
         list(tfrecord.read_tfrecord(tmp_path / "absent.tfrecord"))
 
 
