@@ -20,6 +20,7 @@ from nasp_lightning.storage import explain_os_error, file_sha256, known_sha256, 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
+FIRST_ATTEMPTS = 3  # before anything came: without a network, say so within seconds
 PAUSE = 1.0
 TIMEOUT = 30.0
 _BLOCK = 1 << 18
@@ -49,7 +50,8 @@ def fetch(
         destination: where it shall stand.
         sha256: its hash in hexadecimal.
         size: its size in bytes, if known, so that too small a disk is noticed at once.
-        attempts: failures in a row, with nothing received between them, before giving up.
+        attempts: failures in a row, with nothing received between them, before giving up;
+            at most three if nothing came at all.
         pause: seconds before the second attempt; doubled for each further one.
 
     Returns:
@@ -82,7 +84,7 @@ def fetch(
 
 
 def _transfer(url: str, part: Path, size: int | None, attempts: int, pause: float) -> None:
-    failures = 0
+    failures, received = 0, False
     with progress_bar(f"fetching {part.stem}", size) as advance:
         if begun := _size(part):
             advance(begun)
@@ -92,8 +94,10 @@ def _transfer(url: str, part: Path, size: int | None, attempts: int, pause: floa
                 _attempt(url, part, size, advance)
                 return
             except _CutError as error:
-                failures = 1 if _size(part) > before else failures + 1
-                if failures >= attempts:
+                came = _size(part) > before
+                received = received or came
+                failures = 1 if came else failures + 1
+                if failures >= (attempts if received else min(attempts, FIRST_ATTEMPTS)):
                     kept = f"; the {_size(part):,} bytes received are kept" if _size(part) else ""
                     raise NaspError(
                         f"cannot fetch {url}: {error}{kept}. Check the network and try again"
