@@ -149,9 +149,9 @@ def test_damaged_record_is_named(tmp_path: Path) -> None:
 
 def test_wrong_kinds_are_explained(tmp_path: Path) -> None:
     folder = files.write_nats_simple(tmp_path / "x", CODES)
-    with pytest.raises(NaspError, match="set benchmark.source=nats_simple"):
+    with pytest.raises(NaspError, match=r"set benchmark\.source=nats_simple"):
         load_table("nats", folder)
-    with pytest.raises(NaspError, match="source=nats_simple and benchmark.path to the folder"):
+    with pytest.raises(NaspError, match=r"source=nats_simple and benchmark\.path to the folder"):
         load_table("nats", folder / "meta.pickle.pbz2")
     with pytest.raises(NaspError, match="holds no NATS-Bench records"):
         load_table("nats_simple", tmp_path)

@@ -76,6 +76,8 @@ def load_table(
     Raises:
         NaspError: if the file or map is absent or wrong; the message names row and column.
     """
+    if benchmark is not None:
+        imported_path(benchmark)  # a name that can be a file's
     if path is None:
         return _imported(benchmark)
     path = Path(path).expanduser()
