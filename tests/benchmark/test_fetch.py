@@ -30,6 +30,9 @@ class Server(ThreadingHTTPServer):
         self.supports_ranges = True
         self.data = DATA
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that leaves early is part of the tests."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/some.tfrecord"
