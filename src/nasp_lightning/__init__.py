@@ -15,7 +15,7 @@ _LAZY = {
     "NaspError": "nasp_lightning.error",
     "BenchmarkTable": "nasp_lightning.benchmark.table",
     "load_benchmark": "nasp_lightning.benchmark",
-    "fit_predictor": "nasp_lightning.job.train_predictor",
+    "fit_predictor": "nasp_lightning.job.notebook",
 }
 
 __all__ = ["__version__", *_LAZY]
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nasp_lightning.benchmark import load_benchmark as load_benchmark
     from nasp_lightning.benchmark.table import BenchmarkTable as BenchmarkTable
     from nasp_lightning.error import NaspError as NaspError
-    from nasp_lightning.job.train_predictor import fit_predictor as fit_predictor
+    from nasp_lightning.job.notebook import fit_predictor as fit_predictor
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report import collect_runs, summarise
-from nasp_lightning.report.plot import plot_rows
+from nasp_lightning.report.plot import plot_rows, scatter
 from tests.report.conftest import WriteRun, self_evolution
 
 
@@ -39,3 +39,22 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(NaspError, match=r"pip install 'nasp-lightning\[report\]'"):
         plot_rows([], tmp_path)
+
+
+@pytest.mark.parametrize(("count", "drawn"), [(100, "PathCollection"), (6000, "PolyCollection")])
+def test_scatter_shows_points_or_their_density(count: int, drawn: str):
+    pytest.importorskip("matplotlib")
+    predicted = [index / count for index in range(count)]
+    figure = scatter(predicted, predicted[::-1], "a title")
+    panel = figure.axes[0]
+    assert [type(item).__name__ for item in panel.collections] == [drawn]
+    assert panel.get_title() == "a title"
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("predicted", "true accuracy")
+    assert len(figure.axes) == (1 if count == 100 else 2)  # the colour bar of the counts
+    figure.canvas.draw()
+
+
+def test_scatter_without_matplotlib(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(NaspError, match=r"pip install 'nasp-lightning\[report\]'"):
+        scatter([0.1, 0.2], [0.1, 0.2])

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import yaml
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
 from torch import nn
 
@@ -53,8 +53,7 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    with locked(folder / ".run"):
-        return _run(config, folder, table).results
+    return fit_and_rank(config, folder, table).results
 
 
 @dataclass(frozen=True)
@@ -86,16 +85,25 @@ class Fit:
         return scatter(self.scores[test], self.data.true_accuracy[test], title)
 
 
-def _run(config: Config, folder: Path, table: BenchmarkTable | None) -> Fit:
+def fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Fit:
+    """As :func:`run`, and returns the fitted predictor too."""
+    with locked(folder / ".run"):
+        return _fit_and_rank(config, folder, table)
+
+
+def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) -> Fit:
     quiet_lightning()
     set_threads(config.get("threads"), fitting=True)
-    space = instantiate(config["space"])
+    make_predictor = instantiate(config["predictor"])
+    space = make_space(config, make_predictor)
     if table is None:
         table = instantiate(config["benchmark"]["table"])
     assert table is not None
     data = make_data(config, table, space)
     seed_everything(config["seed"], workers=False, verbose=False)
-    predictor = instantiate(config["predictor"])(shape=space.shape)
+    predictor = make_predictor(shape=space.shape)
+    if hasattr(predictor, "set_label_scale"):
+        predictor.set_label_scale(data.mean, data.std)
     framework: Framework = instantiate(config["framework"])
     task = make_task(config, predictor)
     max_epochs = framework.prepare(task, data, config["trainer"]["max_epochs"])
@@ -121,6 +129,8 @@ def _run(config: Config, folder: Path, table: BenchmarkTable | None) -> Fit:
     final = ranking_results(scores, data, top_k)
     results = {
         **identity(config, table, data),
+        "encoding": space.encoding,
+        "loss": task.loss_name,
         **final,
         "queried_labels": framework.queried_labels(data),
         "fit_seconds": fit_seconds,
@@ -137,6 +147,25 @@ def _run(config: Config, folder: Path, table: BenchmarkTable | None) -> Fit:
     summarise(config, results, folder)
     send_dashboard(trainer, results, scores, data)
     return Fit(results, scores, data, predictor)
+
+
+def make_space(config: Config, make_predictor: Any) -> Space:
+    """The space of a config; ``space.encoding=null`` is the predictor's first choice of it.
+
+    Args:
+        config: resolved config.
+        make_predictor: the predictor's class or a partial of it; its ``encodings`` name those it
+            prefers, best first. Without any of them the space's own first encoding is taken.
+    """
+    settings = config["space"]
+    chosen = settings.get("encoding")
+    if chosen is None:
+        offered = get_class(settings["_target_"]).encodings
+        kind = getattr(make_predictor, "func", make_predictor)
+        preferred = [name for name in getattr(kind, "encodings", ()) if name in offered]
+        chosen = (*preferred, *offered)[0]
+    space: Space = instantiate({**settings, "encoding": chosen})
+    return space
 
 
 def make_data(config: Config, table: BenchmarkTable, space: Space) -> ArchitectureData:

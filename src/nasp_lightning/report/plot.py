@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -19,6 +19,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PALE = 0.45  # opacity of what is shown for orientation only
 MARGIN = 0.13  # decades left and right of the first and last split
 LEAST_RANGE = 0.1  # of Kendall's tau on the vertical axis
+SCATTER_POINTS = 5000  # more hide each other
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -189,3 +190,41 @@ def _legend(figure: Any, rows: Sequence[Row], methods: Sequence[str]) -> None:
     if any(row.reasons for row in papers):
         handles.append(Line2D([], [], **hollow, alpha=PALE, label="published, not comparable"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+
+
+def scatter(predicted: Collection[Any], true: Collection[Any], title: str = "") -> Any:
+    """Predicted against true accuracy, as a figure that a notebook shows.
+
+    Above 5,000 architectures hexagons coloured by their count take the place of points, so that
+    a whole space shows its density.
+
+    Args:
+        predicted: ``[N]`` predicted accuracies (rank losses: scores).
+        true: ``[N]`` true accuracies, fractions.
+        title: above the panel.
+
+    Returns:
+        A ``matplotlib.figure.Figure``; ``figure.savefig("scatter.png")`` writes it.
+
+    Raises:
+        NaspError: if matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise NaspError("plots need matplotlib: pip install 'nasp-lightning[report]'") from error
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 4.6), layout="constrained")
+        FigureCanvasAgg(figure)
+        panel = figure.subplots()
+        if len(predicted) > SCATTER_POINTS:
+            drawn = panel.hexbin(predicted, true, gridsize=70, bins="log", mincnt=1)
+            figure.colorbar(drawn, ax=panel, label="architectures")
+        else:
+            panel.scatter(predicted, true, s=9, color=COLOURS[0], alpha=PALE, linewidths=0)
+        panel.set_xlabel("predicted")
+        panel.set_ylabel("true accuracy")
+        panel.set_title(title, fontsize=10)
+    return figure

@@ -1,0 +1,176 @@
+"""Fit a predictor from a notebook or a script: the same configs as the command line, without it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.cli import conf_dir, register_resolvers
+from nasp_lightning.error import NaspError
+from nasp_lightning.job.train_predictor import Fit, fit_and_rank
+from nasp_lightning.run_folder import resolved
+
+Overrides = Mapping[str, Any] | Iterable[str]
+
+
+def fit_predictor(
+    table: BenchmarkTable,
+    predictor: str = "tnasp",
+    framework: str = "supervised",
+    train_size: int = 156,
+    seed: int = 0,
+    epochs: int = 300,
+    folder: str | Path | None = None,
+    overrides: Overrides = (),
+    **groups: Any,
+) -> Fit:
+    """Fit a predictor on a split of a benchmark and rank the whole space.
+
+    Args:
+        table: the benchmark, from :func:`nasp_lightning.load_benchmark`.
+        predictor: a file of ``conf/predictor``.
+        framework: a file of ``conf/framework``.
+        train_size: number of training labels.
+        seed: of the split, the initial weights and the batches.
+        epochs: of the supervised phase; frameworks add their own.
+        folder: the run's folder, as the command line writes it; a run that was killed there goes
+            on. None: a temporary one that is removed with the returned object.
+        overrides: further words of the command line, as ``["task.loss=logistic"]`` or as
+            ``{"task.loss": "logistic"}``.
+        groups: the same for words without a dot, such as ``scheduler="constant"``.
+
+    Returns:
+        The fitted predictor, with ``results``, ``rank()`` and ``plot()``.
+
+    Raises:
+        NaspError: for an unknown predictor, framework or setting, or one that cannot be.
+
+    Example:
+        >>> fit = fit_predictor(load_benchmark("nasbench201"), train_size=156)  # doctest: +SKIP
+        >>> fit.results["kendall_tau"], fit.rank()[:5]  # doctest: +SKIP
+    """
+    words = [
+        *benchmark_words(table),
+        *to_words({"predictor": predictor, "framework": framework, "seed": seed}),
+        *to_words({"data.train_size": train_size, "trainer.max_epochs": epochs}),
+        *to_words(overrides),
+        *to_words(groups),
+    ]
+    config = compose_config(words)
+    threads = torch.get_num_threads()
+    temporary = Path(tempfile.mkdtemp(prefix="nasp_")) if folder is None else None
+    try:
+        fit = fit_and_rank(config, temporary or Path(str(folder)), table)
+    except BaseException as error:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, HydraException | OmegaConfBaseException):
+            raise one_line(error) from error
+        raise
+    finally:
+        torch.set_num_threads(threads)  # the caller's process goes on with its own
+    if temporary is not None:
+        weakref.finalize(fit, shutil.rmtree, temporary, ignore_errors=True)
+    return fit
+
+
+def compose_config(words: list[str]) -> dict[str, Any]:
+    """The resolved config of a command line's words.
+
+    A Hydra application that is running keeps its own state.
+
+    Raises:
+        NaspError: if a word names no file or no setting.
+    """
+    register_resolvers()
+    try:
+        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
+            return resolved(compose(config_name="config", overrides=words))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise one_line(error) from error
+
+
+def benchmark_words(table: BenchmarkTable) -> list[str]:
+    """Words that choose a table's benchmark config, and its own name, source and accuracies.
+
+    A table under a name of its own takes the config of its space.
+
+    Raises:
+        NaspError: if there is no config for the table.
+    """
+    name = str(table.provenance.get("benchmark", table.space))
+    known = sorted(file.stem for file in (conf_dir() / "benchmark").glob("*.yaml"))
+    choice = next((choice for choice in (name, table.space) if choice in known), None)
+    if choice is None:
+        raise NaspError(
+            f"no config for the benchmark {name!r} (space {table.space}): add "
+            f"conf/benchmark/{name}.yaml, as there are for {', '.join(known)}"
+        )
+    settings: dict[str, Any] = {"benchmark.name": name}
+    if "source" in table.provenance:
+        settings["benchmark.source"] = str(table.provenance["source"])
+    if table.provenance.get("partial"):
+        settings["benchmark.partial"] = True
+    budgets = {tuple(metric.split("/")[::2]) for metric in table.metrics if "_accuracy/" in metric}
+    if len(budgets) == 1:  # no choice: what the table has
+        dataset, epochs = budgets.pop()
+        settings["benchmark.dataset"] = dataset
+        settings["benchmark.epochs"] = int(epochs) if epochs.isdigit() else epochs
+    return [f"benchmark={choice}", *to_words(settings)]
+
+
+def to_words(overrides: Overrides) -> list[str]:
+    """Settings as words of the command line: ``{"seed": 3}`` is ``["seed=3"]``.
+
+    Raises:
+        NaspError: if it is neither a mapping nor a list of words.
+    """
+    if isinstance(overrides, Mapping):
+        return [f"{key}={to_value(value)}" for key, value in overrides.items()]
+    words = [overrides] if isinstance(overrides, str) else list(overrides)
+    for word in words:
+        if not isinstance(word, str):
+            raise NaspError(f'overrides={word!r}: write ["task.loss=logistic"] or a dict')
+    return words
+
+
+def to_value(value: Any) -> str:
+    """A value in Hydra's grammar; text that would read as something else is quoted."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{to_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(to_value(item) for item in value) + "]"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text)
+    if plain and text.lower() not in ("null", "true", "false", "inf", "nan"):
+        return text
+    # In Hydra's quotes a backslash stands for itself, but for those before a quote.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
+    return f"'{escaped}'"
+
+
+def one_line(error: BaseException) -> NaspError:
+    """What Hydra or OmegaConf has to say, in one line; an own error inside it as it is."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, NaspError):
+            return cause
+        cause = cause.__cause__
+    return NaspError(" ".join(str(error).split()))
