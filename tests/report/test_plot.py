@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nasp_lightning.error import NaspError
@@ -44,7 +45,7 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 @pytest.mark.parametrize(("count", "drawn"), [(100, "PathCollection"), (6000, "PolyCollection")])
 def test_scatter_shows_points_or_their_density(count: int, drawn: str):
     pytest.importorskip("matplotlib")
-    predicted = [index / count for index in range(count)]
+    predicted = np.linspace(0, 1, count)
     figure = scatter(predicted, predicted[::-1], "a title")
     panel = figure.axes[0]
     assert [type(item).__name__ for item in panel.collections] == [drawn]
@@ -57,4 +58,4 @@ def test_scatter_shows_points_or_their_density(count: int, drawn: str):
 def test_scatter_without_matplotlib(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(NaspError, match=r"pip install 'nasp-lightning\[report\]'"):
-        scatter([0.1, 0.2], [0.1, 0.2])
+        scatter(np.arange(2.0), np.arange(2.0))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.summary import Row
 from nasp_lightning.storage import atomic_path
+
+if TYPE_CHECKING:  # the report starts without numpy
+    import numpy.typing as npt
 
 # Okabe and Ito's palette: told apart by colour-blind readers, yellow left out as too pale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -192,7 +195,7 @@ def _legend(figure: Any, rows: Sequence[Row], methods: Sequence[str]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
 
 
-def scatter(predicted: Collection[Any], true: Collection[Any], title: str = "") -> Any:
+def scatter(predicted: npt.NDArray[Any], true: npt.NDArray[Any], title: str = "") -> Any:
     """Predicted against true accuracy, as a figure that a notebook shows.
 
     Above 5,000 architectures hexagons coloured by their count take the place of points, so that
