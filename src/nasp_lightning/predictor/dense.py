@@ -23,28 +23,60 @@ def _onednn() -> Any:
         value, weight = torch.ones(2, 2), torch.eye(2)
         with torch.inference_mode():
             right = torch.equal(operator(value, weight, None, "relu", [], ""), value)
-        if not right:
-            return None
     except (AttributeError, RuntimeError, NotImplementedError, TypeError):
         return None
-    return operator
+    return operator if right else None
 
 
 def linear(value: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
-    """``value @ weight.T + bias``, then ReLU if asked; no gradient is recorded.
+    """``value @ weight.T + bias``, then ReLU if asked.
 
     Args:
-        value: ``[M, K]``, contiguous.
+        value: ``[..., K]``.
         weight: ``[N, K]``.
         bias: ``[N]`` or None.
         relu: whether negative results become zero.
 
     Returns:
-        ``[M, N]``.
+        ``[..., N]``.
     """
-    operator = _onednn() if value.device.type == "cpu" else None
-    if operator is None:
+    if value.device.type != "cpu" or torch.is_autocast_enabled("cpu") or _onednn() is None:
         result = F.linear(value, weight, bias)
-        return result.relu_() if relu else result
-    fused: Tensor = operator(value, weight, bias, "relu" if relu else "none", [], "")
-    return fused
+        return F.relu(result) if relu else result
+    if torch.is_grad_enabled():
+        recorded: Tensor = _Linear.apply(value.contiguous(), weight, bias, relu)
+        return recorded
+    return _product(value, weight, bias, relu)
+
+
+def _product(value: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+    product: Tensor = _onednn()(value, weight, bias, "relu" if relu else "none", [], "")
+    return product
+
+
+class _Linear(torch.autograd.Function):
+    """The same with a gradient; it comes back in the weight's own layout, not transposed."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+        result = _product(value, weight, bias, relu)
+        ctx.save_for_backward(value, weight, result if relu else None)
+        ctx.has_bias = bias is not None
+        return result
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        value, weight, result = ctx.saved_tensors
+        if result is not None:
+            gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
+        gradient = gradient.contiguous()
+        to_value = to_weight = to_bias = None
+        if ctx.needs_input_grad[0]:
+            to_value = _product(gradient, weight.t(), None, False)
+        rows = gradient.view(-1, gradient.shape[-1])
+        if ctx.needs_input_grad[1]:
+            to_weight = _product(rows.t(), value.view(-1, value.shape[-1]).t(), None, False)
+        if ctx.has_bias and ctx.needs_input_grad[2]:
+            to_bias = rows.sum(0)
+        return to_value, to_weight, to_bias, None

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # Tables grow with the square of the number of distinct tokens.
 MAXIMUM_ROWS = 1500
 MAXIMUM_CODES = 1 << 20
+# exp of a number of at most this size neither overflows nor vanishes in float32 or bfloat16.
+SAFE_EXPONENT = 80.0
 
 
 class ScoringLayer:
@@ -39,15 +41,19 @@ class ScoringLayer:
     Args:
         layer: the trained layer.
         dtype: of weights and activations.
+        radius: bound on the norm of the tokens that come in. Where it bounds the logits enough,
+            softmax need not subtract their maximum.
     """
 
-    def __init__(self, layer: EncoderLayer, dtype: torch.dtype) -> None:
+    def __init__(self, layer: EncoderLayer, dtype: torch.dtype, radius: float) -> None:
         heads, width = layer.heads, layer.head_dim
         dim = layer.qkv.in_features
         self.heads = heads
         queries, keys, values = layer.qkv.weight.double().view(3, heads, width, dim)
         output = layer.output.weight.double().view(dim, heads, width).transpose(0, 1)
         meeting = keys.transpose(1, 2) @ queries / math.sqrt(width)  # [H, E, E]
+        largest = float(torch.linalg.matrix_norm(meeting, ord=2).max())
+        self.safe = largest * radius**2 <= SAFE_EXPONENT
         self.query = meeting.reshape(heads * dim, dim).to(dtype)
         self.value = (output @ values).transpose(0, 1).reshape(dim, heads * dim).to(dtype)
         self.attention_norm = _norm(layer.attention_norm, dtype)
@@ -65,7 +71,7 @@ class ScoringLayer:
         queries = linear(tokens.view(-1, dim), self.query)
         # Keys come first: sums over them then run along a strided, vectorised dimension.
         logits = torch.bmm(tokens, queries.view(batch, -1, dim).transpose(1, 2))  # [B, T, T·H]
-        weights = _softmax(logits, 1)
+        weights = _softmax(logits, 1, self.safe)
         mixed = torch.bmm(weights.transpose(1, 2), tokens)  # [B, T·H, E]
         return linear(mixed.view(batch * length, -1), self.value)
 
@@ -95,7 +101,9 @@ class TokenTable:
         self.code_to_row = code_to_row
         self.tokens = rows.to(dtype)
         queries = (rows @ layer.query.float().T).view(count, layer.heads, dim)
-        self.logits = torch.einsum("ihe,je->ijh", queries, rows).reshape(count * count, -1)
+        logits = torch.einsum("ihe,je->ijh", queries, rows).reshape(count * count, -1)
+        self.safe = bool(logits.abs().max() <= SAFE_EXPONENT)
+        self.logits = logits.exp() if self.safe else logits
         outputs = layer.value.float().view(dim, layer.heads, dim)
         self.values = torch.einsum("ohe,je->jho", outputs, rows).reshape(count, -1).to(dtype)
 
@@ -104,7 +112,8 @@ class TokenTable:
         batch, length = rows.shape
         pair = (rows.unsqueeze(2) * self.count + rows.unsqueeze(1)).view(-1)
         logits = self.logits.index_select(0, pair).view(batch * length, length, -1)
-        weights = _softmax(logits, 1).to(self.values.dtype)
+        weights = _normalised(logits, 1) if self.safe else _softmax(logits, 1, False)
+        weights = weights.to(self.values.dtype)
         values = self.values.index_select(0, rows.view(-1)).view(batch, -1, self.tokens.shape[1])
         return torch.bmm(weights.view(batch, length, -1), values).flatten(0, 1)
 
@@ -118,14 +127,21 @@ class TNASPScoring(nn.Module):
         dtype: float32 or bfloat16.
     """
 
-    batch_size = 128  # a batch's widest activation fits the second-level cache
-
     def __init__(self, predictor: TNASP, graphs: Graphs, dtype: torch.dtype) -> None:
         super().__init__()
+        # The widest activation of a batch, 512 values for each token, should stay in the cache.
+        self.batch_size = 256 if dtype is torch.float32 else 512
+        if graphs.operations.device.type != "cpu":
+            self.batch_size = 8192
         self.predictor = predictor
         self.dtype = dtype
         self.masked = predictor.padding == "masked" and predictor.shape.padding_token is not None
-        self.layers = [ScoringLayer(layer, dtype) for layer in predictor.encoder.stack()]
+        trained = predictor.encoder.stack()
+        norms = [predictor.norm, *(layer.feedforward_norm for layer in trained)]
+        self.layers = [
+            ScoringLayer(layer, dtype, _radius(norm))
+            for layer, norm in zip(trained, norms, strict=False)
+        ]
         regressor = predictor.score.weight.double() @ predictor.hidden.weight.double()
         self.regressor = regressor.view(-1).float()
         self.table = _token_table(predictor, graphs, self.layers[0], dtype) if self.layers else None
@@ -205,10 +221,20 @@ def _token_table(
     return TokenTable(rows, code_to_row, layer, dtype)
 
 
-def _softmax(logits: Tensor, dim: int) -> Tensor:
+def _softmax(logits: Tensor, dim: int, safe: bool) -> Tensor:
     """Softmax in place along a dimension that is not the last, where single steps vectorise."""
-    logits.sub_(logits.amax(dim, keepdim=True)).exp_()
-    return logits.div_(logits.sum(dim, keepdim=True))
+    if not safe:
+        logits.sub_(logits.amax(dim, keepdim=True))
+    return _normalised(logits.exp_(), dim)
+
+
+def _normalised(weights: Tensor, dim: int) -> Tensor:
+    return weights.div_(weights.sum(dim, keepdim=True))
+
+
+def _radius(norm: nn.LayerNorm) -> float:
+    """Bound on the norm of what a layer normalisation returns."""
+    return float(norm.weight.abs().max()) * math.sqrt(norm.weight.numel()) + float(norm.bias.norm())
 
 
 def _norm(norm: nn.LayerNorm, dtype: torch.dtype) -> tuple[Tensor, Tensor, float]:

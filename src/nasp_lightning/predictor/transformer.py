@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasp_lightning.predictor.dense import linear
+
 NORM_EPSILON = 1e-6
 
 
@@ -60,8 +62,8 @@ class EncoderLayer(nn.Module):
         tokens = F.layer_norm(
             tokens + attended, norm.normalized_shape, norm.weight, norm.bias, norm.eps
         )
-        hidden = F.relu(F.linear(tokens, self.widen.weight, self.widen.bias))
-        hidden = F.linear(hidden, self.narrow.weight, self.narrow.bias)
+        hidden = linear(tokens, self.widen.weight, self.widen.bias, relu=True)
+        hidden = linear(hidden, self.narrow.weight, self.narrow.bias)
         hidden = F.dropout(hidden, self.dropout, self.training)
         norm = self.feedforward_norm
         return F.layer_norm(
@@ -70,16 +72,24 @@ class EncoderLayer(nn.Module):
 
     def _attend(self, tokens: Tensor, bias: Tensor | None) -> Tensor:
         batch, length, _ = tokens.shape
-        projected = F.linear(tokens, self.qkv.weight)
+        projected = linear(tokens, self.qkv.weight)
         heads = projected.view(batch, length, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        queries, keys, values = heads.unbind(0)
-        if self.training:  # written out: here the fused kernel is no faster, and has no dropout
-            logits = torch.matmul(queries / math.sqrt(self.head_dim), keys.transpose(-2, -1))
-            weights = torch.softmax(logits if bias is None else logits + bias, -1)
-            mixed = torch.matmul(F.dropout(weights, self.dropout, True), values)
+        if self.training:
+            mixed = self._attend_training(heads, bias)
         else:
+            queries, keys, values = heads.unbind(0)
             mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
-        return F.linear(mixed.transpose(1, 2).reshape(batch, length, -1), self.output.weight)
+        return linear(mixed.transpose(1, 2).reshape(batch, length, -1), self.output.weight)
+
+    def _attend_training(self, heads: Tensor, bias: Tensor | None) -> Tensor:
+        """Written out: the fused kernel has no dropout, and one copy of all three is cheaper."""
+        _, batch, count, length, width = heads.shape
+        queries, keys, values = heads.reshape(3, batch * count, length, width).unbind(0)
+        logits = torch.bmm(queries * (1 / math.sqrt(width)), keys.transpose(1, 2))
+        if bias is not None:
+            logits = (logits.view(batch, count, length, length) + bias).view_as(logits)
+        weights = F.dropout(torch.softmax(logits, -1), self.dropout, True)
+        return torch.bmm(weights, values).view(batch, count, length, width)
 
 
 class TransformerEncoder(nn.Module):
