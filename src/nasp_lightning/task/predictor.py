@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 from nasp_lightning.data.architectures import Batch
 from nasp_lightning.error import NaspError
+from nasp_lightning.space.base import Graphs
 from nasp_lightning.task.loss import RANKING_LOSSES, make_loss
+
+
+OwnLoss = Callable[[Graphs, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,9 @@ class PredictorTask(LightningModule):
     """Trains a predictor on normalised accuracies.
 
     Args:
-        predictor: a module from :class:`~nasp_lightning.space.base.Graphs` to scores ``[B]``.
+        predictor: a module from :class:`~nasp_lightning.space.base.Graphs` to scores ``[B]``. A
+            method ``training_loss(graphs, labels)`` of it takes the place of ``loss``; one whose
+            attribute ``pairwise`` is true only ranks.
         loss: ``mse``, ``logistic`` or ``hinge``.
         margin: of the hinge loss.
         optimizer: from parameters to an optimizer.
@@ -57,7 +63,13 @@ class PredictorTask(LightningModule):
     ) -> None:
         super().__init__()
         self.predictor = predictor
-        self.loss_name = loss
+        self.own_loss: OwnLoss | None = getattr(predictor, "training_loss", None)
+        if self.own_loss is not None and loss != "mse":
+            raise NaspError(
+                f"task.loss={loss}: {type(predictor).__name__} has a loss of its own; leave "
+                "task.loss at its default"
+            )
+        self.loss_name = loss if self.own_loss is None else "own"
         self.loss_function = make_loss(loss, margin)
         self.make_optimizer = optimizer or (lambda parameters: torch.optim.Adam(parameters, 1e-4))
         self.schedule = schedule or (lambda epoch, epochs: 1.0)
@@ -70,7 +82,7 @@ class PredictorTask(LightningModule):
     @property
     def ranks_only(self) -> bool:
         """Whether the loss leaves the scores on a scale of their own."""
-        return self.loss_name in RANKING_LOSSES
+        return self.loss_name in RANKING_LOSSES or bool(getattr(self.predictor, "pairwise", False))
 
     def phase_of(self, epoch: int) -> tuple[int, int]:
         """Index of the phase that an epoch belongs to, and the epoch within it."""
@@ -87,7 +99,10 @@ class PredictorTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch, with what the framework adds."""
-        loss = self.loss_function(self.predictor(batch.graphs), batch.labels)
+        if self.own_loss is None:
+            loss = self.loss_function(self.predictor(batch.graphs), batch.labels)
+        else:
+            loss = self.own_loss(batch.graphs, batch.labels)
         self._loss_sum += loss.detach()
         self._steps += 1
         return loss if self.auxiliary is None else loss + self.auxiliary()
