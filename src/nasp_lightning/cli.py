@@ -5,17 +5,24 @@ Nothing heavy is imported before a job starts, so help, ``--cfg job`` and comple
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
+from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.run_folder import config_hash, finished_results, resolved, stem
+from nasp_lightning.storage import explain_os_error
+
+TRACEBACK = "HYDRA_FULL_ERROR"  # Hydra's own switch; the user's, unless the next one is set too
+QUIET = "NASP_QUIET_ERRORS"
 
 
 def conf_dir() -> Path:
@@ -32,11 +39,56 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("stem", stem, replace=True)
 
 
-def fail(error: BaseException) -> None:
-    """Print one line and leave with status 2."""
-    sys.stderr.write(f"error: {error}\n")
+def fail(message: str) -> NoReturn:
+    """Print ``error: …`` and leave with status 2."""
+    sys.stderr.write(f"error: {message}\n")
     sys.stderr.flush()
     raise SystemExit(2)
+
+
+def interrupted() -> NoReturn:
+    """Say what to do after Ctrl-C, and leave with the status of an interrupt."""
+    sys.stderr.write("interrupted: the same command goes on from here\n")
+    raise SystemExit(130)
+
+
+def explain(error: BaseException) -> str | None:
+    """The words in which a user sees an error; None for a defect, which needs its traceback."""
+    if isinstance(error, NaspError):
+        return str(error)
+    if isinstance(error, InstantiationException):
+        cause = error.__cause__
+        if isinstance(cause, NaspError):
+            return str(cause)
+        return " ".join(str(error).split())
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        cause = error.__cause__
+        told = [str(error)]
+        if isinstance(cause, OmegaConfBaseException) and str(cause) not in told[0]:
+            told.append(str(cause))
+        return "\n".join(told)
+    if isinstance(error, OSError) and error.filename is not None:
+        return str(explain_os_error(error, Path(str(error.filename)), "use"))
+    return None
+
+
+def wants_traceback() -> bool:
+    """Whether the user set ``HYDRA_FULL_ERROR=1``, rather than :func:`main`."""
+    return os.environ.get(TRACEBACK) == "1" and QUIET not in os.environ
+
+
+@contextlib.contextmanager
+def told_errors() -> Iterator[None]:
+    """Turn what the user can put right into one line and an exit status."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        interrupted()
+    except Exception as error:
+        message = explain(error)
+        if message is None or wants_traceback():
+            raise
+        fail(message)
 
 
 def run_config(config: DictConfig, folder: Path) -> dict[str, Any]:
@@ -61,7 +113,10 @@ def run_config(config: DictConfig, folder: Path) -> dict[str, Any]:
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise NaspError(f"threads={threads}: it must be a positive number, or null")
     target = plain.get("job", {}).get("_target_", "")
-    job = hydra.utils.get_method(target)
+    try:
+        job = hydra.utils.get_method(target)
+    except Exception as error:
+        raise NaspError(f"job._target_={target}: there is no such function") from error
     results: dict[str, Any] = job(plain, folder)
     return results
 
@@ -70,22 +125,16 @@ def run_config(config: DictConfig, folder: Path) -> dict[str, Any]:
 def _hydra_main(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    try:
-        run_config(config, folder)
-    except (NaspError, OmegaConfBaseException) as error:
-        if os.environ.get("HYDRA_FULL_ERROR"):
-            raise
-        fail(error)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: the same command continues this run\n")
-        raise SystemExit(130) from None
+    with told_errors():  # here too: Hydra adds a line of its own to what leaves a job
+        run_config(config, Path(HydraConfig.get().runtime.output_dir))
 
 
 def main() -> None:
     """Entry point of ``nasp`` and ``python -m nasp_lightning``."""
     register_resolvers()
-    try:
+    if os.getcwd() not in sys.path:  # a predictor of one's own beside where the command is typed
+        sys.path.append(os.getcwd())
+    if not wants_traceback():  # Hydra then hands its errors on, instead of printing a traceback
+        os.environ[TRACEBACK] = os.environ[QUIET] = "1"
+    with told_errors():
         _hydra_main()
-    except NaspError as error:  # from the launcher, before or after its jobs
-        fail(error)
