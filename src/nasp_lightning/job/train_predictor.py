@@ -22,6 +22,7 @@ from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
+from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.evaluation import ranking_results
 from nasp_lightning.job.provenance import versions
 from nasp_lightning.job.variant import variant
@@ -94,17 +95,22 @@ def fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None = No
 def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) -> Fit:
     quiet_lightning()
     set_threads(config.get("threads"), fitting=True)
-    make_predictor = instantiate(config["predictor"])
-    space = make_space(config, make_predictor)
+    with constructing("predictor"):
+        make_predictor = instantiate(config["predictor"])
+    with constructing("space"):
+        space = make_space(config, make_predictor)
     if table is None:
-        table = instantiate(config["benchmark"]["table"])
+        with constructing("benchmark"):
+            table = instantiate(config["benchmark"]["table"])
     assert table is not None
     data = make_data(config, table, space)
     seed_everything(config["seed"], workers=False, verbose=False)
-    predictor = make_predictor(shape=space.shape)
+    with constructing("predictor"):
+        predictor = make_predictor(shape=space.shape)
     if hasattr(predictor, "set_label_scale"):
         predictor.set_label_scale(data.mean, data.std)
-    framework: Framework = instantiate(config["framework"])
+    with constructing("framework"):
+        framework: Framework = instantiate(config["framework"])
     task = make_task(config, predictor)
     max_epochs = framework.prepare(task, data, config["trainer"]["max_epochs"])
     top_k = config["job"]["top_k"]
@@ -171,32 +177,31 @@ def make_space(config: Config, make_predictor: Any) -> Space:
 def make_data(config: Config, table: BenchmarkTable, space: Space) -> ArchitectureData:
     """The data module of a config."""
     benchmark = config["benchmark"]
-    data: ArchitectureData = instantiate(
-        config["data"],
-        table=None,
-        space=None,
-        _partial_=True,
-    )(
-        table=table,
-        space=space,
-        dataset=benchmark["dataset"],
-        epochs=benchmark["epochs"],
-        seed=config["seed"],
-        reduction=benchmark["reduction"],
-        failed_below=benchmark["failed_below"],
-        published_normalisation=benchmark["published_normalisation"],
-    )
+    with constructing("data"):
+        data: ArchitectureData = instantiate(config["data"], _partial_=True)(
+            table=table,
+            space=space,
+            dataset=benchmark["dataset"],
+            epochs=benchmark["epochs"],
+            seed=config["seed"],
+            reduction=benchmark["reduction"],
+            failed_below=benchmark["failed_below"],
+            published_normalisation=benchmark["published_normalisation"],
+        )
     return data
 
 
 def make_task(config: Config, predictor: nn.Module) -> PredictorTask:
     """The LightningModule of a config."""
-    task: PredictorTask = instantiate(config["task"], _partial_=True)(
-        predictor=predictor,
-        optimizer=instantiate(config["optimizer"]),
-        schedule=instantiate(config["scheduler"]),
-        config=config,
-    )
+    with constructing("optimizer"):
+        optimizer = instantiate(config["optimizer"])
+        optimizer(predictor.parameters())  # an optimizer that cannot be fails now, not in the fit
+    with constructing("scheduler"):
+        schedule = instantiate(config["scheduler"])
+    with constructing("task"):
+        task: PredictorTask = instantiate(config["task"], _partial_=True)(
+            predictor=predictor, optimizer=optimizer, schedule=schedule, config=config
+        )
     return task
 
 
@@ -215,18 +220,19 @@ def fit(
     clock = next((item for item in callbacks if isinstance(item, ClockCheckpoint)), None)
     settings = {**config["trainer"], "max_epochs": max_epochs}
     logger = make_logger(config, folder)
-    trainer = Trainer(
-        **settings,
-        devices=1,
-        logger=logger or False,
-        callbacks=[*callbacks[:1], framework, *callbacks[1:]],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        limit_val_batches=0,
-        default_root_dir=folder,
-    )
+    with constructing("trainer"):
+        trainer = Trainer(
+            **settings,
+            devices=1,
+            logger=logger or False,
+            callbacks=[*callbacks[:1], framework, *callbacks[1:]],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=0,
+            default_root_dir=folder,
+        )
     data.graphs = data.graphs.to(trainer.strategy.root_device)
     data.set_training(
         data.training_indices.to(trainer.strategy.root_device),
@@ -237,9 +243,12 @@ def fit(
         check_checkpoint(resumed, config)
         log.info("continuing from %s", resumed)
     began = time.monotonic()
-    trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=True)
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
     if clock is None:
         return trainer, time.monotonic() - began
     clock.save(trainer)
@@ -254,8 +263,9 @@ def make_callbacks(config: Config, folder: Path) -> list[Callback]:
             continue
         if not isinstance(settings, dict) or "_target_" not in settings:
             raise NaspError(f"callbacks.{name}: it needs a _target_, or null to leave it out")
-        item = instantiate(settings)
-        made.append(item if isinstance(item, Callback) else item(folder=folder))
+        with constructing("callbacks"):
+            item = instantiate(settings)
+            made.append(item if isinstance(item, Callback) else item(folder=folder))
     return made
 
 
@@ -264,7 +274,8 @@ def make_logger(config: Config, folder: Path) -> Any:
     settings = config["logger"]
     if not settings or not settings.get("_target_"):
         return None
-    return instantiate(settings, _partial_=True)(folder=folder, config=config)
+    with constructing("logger"):
+        return instantiate(settings, _partial_=True)(folder=folder, config=config)
 
 
 def check_checkpoint(path: Path, config: Config) -> None:
