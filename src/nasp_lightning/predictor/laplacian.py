@@ -14,6 +14,8 @@ from torch import Tensor
 
 # Eigenvalues of a normalised Laplacian lie in [0, 2]; isolated vertices are sorted behind them.
 _BEHIND_ALL = 3.0
+# Separates repeated eigenvalues by far more than rounding does, and moves others' vectors little.
+_SEPARATION = 1e-5
 
 
 def laplacian(adjacency: Tensor) -> Tensor:
@@ -49,9 +51,10 @@ def normalised_laplacian(adjacency: Tensor) -> Tensor:
 def laplacian_eigenvectors(adjacency: Tensor, count: int = 4) -> Tensor:
     """Eigenvectors of the normalised Laplacian with the smallest eigenvalues, the first left out.
 
-    An eigenvector's sign is arbitrary, and so is the basis of a repeated eigenvalue. The sign is
-    fixed here so that the entry of largest magnitude (the first of equals) is positive: equal
-    graphs get equal encodings, but nearly equal graphs may still get opposite ones.
+    An eigenvector's sign is arbitrary, and so is the basis of a repeated eigenvalue. The basis is
+    fixed here by adding 1e-5 times the slot's number to the diagonal, and the sign so that the
+    entry of largest magnitude (the first of equals) is positive: equal graphs get equal
+    encodings, but nearly equal graphs may still get opposite ones.
 
     Args:
         adjacency: ``[..., V, V]`` 0/1.
@@ -64,13 +67,14 @@ def laplacian_eigenvectors(adjacency: Tensor, count: int = 4) -> Tensor:
     matrix = normalised_laplacian(adjacency)
     isolated = (matrix.diagonal(dim1=-2, dim2=-1) == 0).float()
     pushed = matrix + _BEHIND_ALL * isolated.unsqueeze(-1) * _identity(matrix)
-    _, vectors = torch.linalg.eigh(pushed.double())
+    slot = torch.arange(matrix.shape[-1], dtype=torch.float64, device=matrix.device)
+    _, vectors = torch.linalg.eigh(pushed.double() + torch.diag(_SEPARATION * slot))
     connected = (1.0 - isolated).double()
     kept = torch.arange(vectors.shape[-1], device=vectors.device) < connected.sum(-1, keepdim=True)
     vectors = vectors * connected.unsqueeze(-1) * kept.unsqueeze(-2)
     chosen = vectors[..., 1 : count + 1]
     # Rounded, so that entries equal but for the last bits count as equals.
-    largest = chosen.abs().mul(1e6).round().argmax(dim=-2, keepdim=True)
+    largest = chosen.abs().mul(1e3).round().argmax(dim=-2, keepdim=True)
     sign = torch.where(chosen.gather(-2, largest) < 0, -1.0, 1.0)
     missing = count - chosen.shape[-1]
     return torch.nn.functional.pad(chosen * sign, (0, max(missing, 0))).float()

@@ -127,6 +127,7 @@ class TNASPScoring(nn.Module):
         dtype: float32 or bfloat16.
     """
 
+    @torch.no_grad()
     def __init__(self, predictor: TNASP, graphs: Graphs, dtype: torch.dtype) -> None:
         super().__init__()
         # The widest activation of a batch, 512 values for each token, should stay in the cache.
@@ -172,7 +173,11 @@ class TNASPScoring(nn.Module):
             tokens = layer(tokens)
         pooled = tokens.sum(1, dtype=torch.float32) / shape[1]
         scores = pooled @ self.regressor[: shape[2]]
-        if graphs.features is not None and self.predictor.shape.features:
+        if self.predictor.shape.features:
+            from nasp_lightning.predictor.tnasp import check_features
+
+            check_features(graphs.features, self.predictor.shape.features)
+            assert graphs.features is not None
             scores = scores + graphs.features @ self.regressor[shape[2] :]
         return scores
 
@@ -234,7 +239,8 @@ def _normalised(weights: Tensor, dim: int) -> Tensor:
 
 def _radius(norm: nn.LayerNorm) -> float:
     """Bound on the norm of what a layer normalisation returns."""
-    return float(norm.weight.abs().max()) * math.sqrt(norm.weight.numel()) + float(norm.bias.norm())
+    weight, bias = norm.weight.detach(), norm.bias.detach()
+    return float(weight.abs().max()) * math.sqrt(weight.numel()) + float(bias.norm())
 
 
 def _norm(norm: nn.LayerNorm, dtype: torch.dtype) -> tuple[Tensor, Tensor, float]:
