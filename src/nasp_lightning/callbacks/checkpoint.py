@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import time
 from pathlib import Path
@@ -9,9 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from nasp_lightning.storage import atomic_path
+
+
+def checkpoint_path(folder: str | Path) -> Path:
+    """File of a run's checkpoint."""
+    return Path(folder) / "checkpoint.ckpt"
 
 
 def random_states() -> dict[str, Any]:
@@ -39,6 +46,19 @@ def restore_random_states(states: dict[str, Any]) -> None:
     random.setstate((version, tuple(internal), gauss))
 
 
+class PlainFileIO(TorchCheckpointIO):
+    """Writes a checkpoint where it is told to; Lightning's own goes through the system's /tmp."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint's file."""
+        content = io.BytesIO()  # so that a full disk is an OSError
+        torch.save(checkpoint, content)
+        with open(path, "wb") as file:
+            file.write(content.getbuffer())
+
+
 class ClockCheckpoint(Callback):
     """Writes ``checkpoint.ckpt`` between two epochs when ``every_seconds`` have passed.
 
@@ -54,11 +74,15 @@ class ClockCheckpoint(Callback):
     """
 
     def __init__(self, folder: str | Path, every_seconds: float = 30) -> None:
-        self.path = Path(folder) / "checkpoint.ckpt"
+        self.path = checkpoint_path(folder)
         self.every_seconds = every_seconds
         self.fit_seconds = 0.0
         self._since = self._last = time.monotonic()
         self._pending: dict[str, Any] | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let the trainer write into the run's folder only."""
+        trainer.strategy.checkpoint_io = PlainFileIO()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""

@@ -19,6 +19,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from torch import nn
 
 from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
@@ -27,7 +28,7 @@ from nasp_lightning.job.evaluation import ranking_results
 from nasp_lightning.job.provenance import versions
 from nasp_lightning.job.variant import variant
 from nasp_lightning.predictor.scoring import score_all
-from nasp_lightning.run_folder import config_hash, stem
+from nasp_lightning.run_folder import config_hash, finished_results, stem
 from nasp_lightning.space.base import Space
 from nasp_lightning.storage import atomic_path, locked, write_json, write_text
 from nasp_lightning.task.predictor import PredictorTask
@@ -54,7 +55,9 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    return fit_and_rank(config, folder, table).results
+    with locked(folder / ".run"):
+        done = finished_results(folder, config_hash(config))  # by a process that was faster
+        return _fit_and_rank(config, folder, table).results if done is None else done
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,8 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
         return ranking_results(scores, data, top_k)
 
     framework.evaluate = evaluate
+    if checkpoint_path(folder).exists():  # before anything of another run is overwritten
+        check_checkpoint(checkpoint_path(folder), config)
     describe(config, table, data, folder)
     trainer, fit_seconds = fit(config, folder, task, data, framework, max_epochs)
 
@@ -214,8 +219,6 @@ def fit(
     max_epochs: int,
 ) -> tuple[Trainer, float]:
     """Train through all phases, from the checkpoint if there is one."""
-    from nasp_lightning.callbacks.checkpoint import ClockCheckpoint
-
     callbacks = make_callbacks(config, folder)
     clock = next((item for item in callbacks if isinstance(item, ClockCheckpoint)), None)
     settings = {**config["trainer"], "max_epochs": max_epochs}
@@ -240,7 +243,6 @@ def fit(
     )
     resumed = clock.path if clock is not None and clock.path.exists() else None
     if resumed is not None:
-        check_checkpoint(resumed, config)
         log.info("continuing from %s", resumed)
     began = time.monotonic()
     try:
