@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -94,11 +95,16 @@ def compose_config(words: list[str]) -> dict[str, Any]:
         NaspError: if a word names no file or no setting.
     """
     register_resolvers()
+    state = GlobalHydra.instance()
+    running = state.hydra
+    state.clear()
     try:
         with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
             return resolved(compose(config_name="config", overrides=words))
     except (HydraException, OmegaConfBaseException) as error:
         raise one_line(error) from error
+    finally:
+        state.hydra = running
 
 
 def benchmark_words(table: BenchmarkTable) -> list[str]:
