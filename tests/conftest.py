@@ -13,9 +13,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+GIVEN = os.environ.get("NASP_DATA")  # before any fixture takes it away
+
+
 def find_data() -> Path | None:
     """Folder of real benchmark files: NASP_DATA, or ../shared/data where it exists."""
-    folder = Path(os.environ["NASP_DATA"]) if os.environ.get("NASP_DATA") else SHARED
+    folder = Path(GIVEN) if GIVEN else SHARED
     return folder if folder.is_dir() else None
 
 

@@ -64,8 +64,8 @@ class SelfEvolution(Framework):
         quadratic: bool = False,
         step: float = 0.25,
         inner_steps: int = 10,
-        learning_rate: float | None = 1e-4,
-        validation_batch: int | None = None,
+        learning_rate: float | None = 3e-4,
+        validation_batch: int | None = 10,
     ) -> None:
         super().__init__()
         positive = {"iterations": iterations, "inner_steps": inner_steps, "window": window}
@@ -153,7 +153,7 @@ class SelfEvolution(Framework):
             return
         self._evaluate(task, data)
         self._update_targets()
-        self.log("self_evolution/evaluation", float(self.errors[-1]))
+        task.log("self_evolution/evaluation", float(self.errors[-1]))
 
     def _evaluate(self, task: PredictorTask, data: ArchitectureData) -> None:
         """Query e_k, the only thing that is learnt about the validation labels."""
