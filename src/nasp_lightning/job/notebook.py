@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.cli import conf_dir, register_resolvers
+from nasp_lightning.cli import conf_dir, explain, register_resolvers
 from nasp_lightning.error import NaspError
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
 from nasp_lightning.run_folder import resolved
@@ -95,16 +95,15 @@ def compose_config(words: list[str]) -> dict[str, Any]:
         NaspError: if a word names no file or no setting.
     """
     register_resolvers()
-    state = GlobalHydra.instance()
-    running = state.hydra
-    state.clear()
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
             return resolved(compose(config_name="config", overrides=words))
     except (HydraException, OmegaConfBaseException) as error:
         raise one_line(error) from error
     finally:
-        state.hydra = running
+        GlobalHydra.instance().hydra = running
 
 
 def benchmark_words(table: BenchmarkTable) -> list[str]:
@@ -173,10 +172,5 @@ def to_value(value: Any) -> str:
 
 
 def one_line(error: BaseException) -> NaspError:
-    """What Hydra or OmegaConf has to say, in one line; an own error inside it as it is."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, NaspError):
-            return cause
-        cause = cause.__cause__
-    return NaspError(" ".join(str(error).split()))
+    """What Hydra or OmegaConf has to say, in one line."""
+    return NaspError(" ".join((explain(error) or str(error)).split()))
