@@ -8,6 +8,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from nasp_lightning.storage import atomic_path, explain_os_error
+from nasp_lightning.task.predictor import PredictorTask
 
 
 class MetricsFile(Callback):
@@ -43,12 +44,15 @@ class MetricsFile(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take this epoch's row."""
-        logged = trainer.callback_metrics
-        index, _ = pl_module.phase_of(trainer.current_epoch)  # type: ignore[operator]
-        phase = pl_module.phases[index].name  # type: ignore[index,union-attr]
-        fresh = (trainer.current_epoch + 1) % self._every(trainer) == 0
+        assert isinstance(pl_module, PredictorTask)
+        logged = {**trainer.callback_metrics, "train/loss": pl_module.epoch_loss}
+        index, _ = pl_module.phase_of(trainer.current_epoch)
+        phase = pl_module.phases[index].name
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        fresh = last or (trainer.current_epoch + 1) % self._every(trainer) == 0
         values = [
-            "" if name not in logged or (name.startswith("monitor") and not fresh)
+            ""
+            if name not in logged or (name.startswith("monitor") and not fresh)
             else f"{float(logged[name]):.6g}"
             for name in self.columns[2:]
         ]

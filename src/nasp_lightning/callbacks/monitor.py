@@ -38,4 +38,4 @@ class Monitor(Callback):
         if not torch.isfinite(scores).all():
             return  # the task says so with the loss
         truth = data.true_accuracy[data.monitor_indices]
-        self.log("monitor/kendall_tau", kendall_tau(scores.numpy(), truth))
+        pl_module.log("monitor/kendall_tau", kendall_tau(scores.numpy(), truth))

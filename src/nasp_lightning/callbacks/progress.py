@@ -8,8 +8,16 @@ import time
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar
-from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from nasp_lightning.task.predictor import PredictorTask
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +63,19 @@ class Progress(Callback):
         if self._bar is None and time.monotonic() - self._last < self.every_seconds:
             return
         self._last = time.monotonic()
-        logged = trainer.callback_metrics
+        assert isinstance(pl_module, PredictorTask)
+        logged = {**trainer.callback_metrics, "train/loss": pl_module.epoch_loss}
         values = " ".join(
             f"{label} {float(logged[name]):.3f}"
             for name, label in (("train/loss", "loss"), ("monitor/kendall_tau", "tau"))
             if name in logged
         )
-        index, _ = pl_module.phase_of(trainer.current_epoch)  # type: ignore[operator]
-        phase = pl_module.phases[index].name  # type: ignore[index,union-attr]
+        index, _ = pl_module.phase_of(trainer.current_epoch)
+        phase = pl_module.phases[index].name
         if self._bar is None:
-            log.info("%s: epoch %d/%s %s", phase, trainer.current_epoch + 1, trainer.max_epochs, values)
+            log.info(
+                "%s: epoch %d/%s %s", phase, trainer.current_epoch + 1, trainer.max_epochs, values
+            )
         else:
             self._bar.update(
                 self._task, completed=trainer.current_epoch + 1, description=phase, values=values

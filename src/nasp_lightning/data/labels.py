@@ -25,7 +25,8 @@ def single_run(values: Array, failed_below: float | None = None) -> Array:
     first = np.argmax(good, axis=1)
     label = values[np.arange(len(values)), first].astype(np.float64)
     label[~good.any(axis=1)] = np.nan
-    return label
+    labels: Array = label
+    return labels
 
 
 def mean_run(values: Array, failed_below: float | None = None) -> Array:
@@ -36,7 +37,8 @@ def mean_run(values: Array, failed_below: float | None = None) -> Array:
     use = np.where(good.any(axis=1, keepdims=True), good, known)
     count = use.sum(axis=1)
     total = np.where(use, values, 0.0).sum(axis=1, dtype=np.float64)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    mean: Array = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean
 
 
 def training_labels(values: Array, reduction: str, failed_below: float | None) -> Array:

@@ -78,7 +78,9 @@ class Framework(Callback):
         if epoch == phase.epochs - 1 and index < len(task.phases) - 1:
             self.phase_results[phase.name] = {
                 **self.evaluate(),
-                "queried_labels": len(data.train_indices) if index == 0 else self.queried_labels(data),
+                "queried_labels": len(data.train_indices)
+                if index == 0
+                else self.queried_labels(data),
             }
 
     def state_dict(self) -> dict[str, Any]:

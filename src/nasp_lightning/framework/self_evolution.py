@@ -120,7 +120,10 @@ class SelfEvolution(Framework):
         generator = torch.Generator().manual_seed(data.seed)
         labels = data.training_labels
         self.targets = admm.initial_targets(
-            generator, len(data.split.validation), float(labels.mean()), float(labels.std(correction=0))
+            generator,
+            len(data.split.validation),
+            float(labels.mean()),
+            float(labels.std(correction=0)),
         )
         self.predictions = torch.zeros(0, len(data.split.validation), dtype=torch.float64)
         self.errors = torch.zeros(0, dtype=torch.float64)

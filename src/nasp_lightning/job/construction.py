@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from hydra.errors import InstantiationException
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from nasp_lightning.error import NaspError
 

@@ -15,7 +15,6 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.task.loss import RANKING_LOSSES, make_loss
 
-
 OwnLoss = Callable[[Graphs, Tensor], Tensor]
 
 
@@ -123,13 +122,18 @@ class PredictorTask(LightningModule):
         self._loss_sum = torch.zeros((), device=self.device)
         self._steps = 0
 
+    @property
+    def epoch_loss(self) -> float:
+        """Mean loss of this epoch's steps; callbacks act before the task logs it."""
+        return float(self._loss_sum) / max(1, self._steps)
+
     def on_train_epoch_end(self) -> None:
         """Log the mean loss once an epoch; logging each step would double its cost.
 
         Raises:
             NaspError: if the loss is no longer finite.
         """
-        loss = float(self._loss_sum) / max(1, self._steps)
+        loss = self.epoch_loss
         if not loss == loss or loss in (float("inf"), float("-inf")):
             raise NaspError(
                 f"the training loss is {loss} in epoch {self.current_epoch}: lower optimizer.lr, "
