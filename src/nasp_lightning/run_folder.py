@@ -31,9 +31,16 @@ def config_hash(config: DictConfig | dict[str, Any], without: tuple[str, ...] = 
         without: further keys to leave out, such as ``("seed",)`` for what all seeds share.
     """
     plain = resolved(config) if isinstance(config, DictConfig) else config
-    kept = {key: value for key, value in plain.items() if key not in (*NOT_HASHED, *without)}
+    kept = _set({key: value for key, value in plain.items() if key not in (*NOT_HASHED, *without)})
     text = json.dumps(kept, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _set(value: Any) -> Any:
+    """Leave out what is null: a later version's new setting keeps the names of finished runs."""
+    if isinstance(value, dict):
+        return {key: _set(item) for key, item in value.items() if item is not None}
+    return value
 
 
 def finished_results(folder: Path, expected_hash: str) -> dict[str, Any] | None:
