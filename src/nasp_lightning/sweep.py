@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -64,6 +65,7 @@ def run_all(jobs: list[Job], at_once: int) -> None:
     environment = dict(os.environ)
     environment.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // at_once)))
     waiting, running = list(jobs), list[Job]()
+    previous = signal.signal(signal.SIGTERM, _terminated)  # else its runs would go on alone
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
@@ -79,6 +81,7 @@ def run_all(jobs: list[Job], at_once: int) -> None:
                 words = " ".join(job.words)
                 log.info("[%d/%d] %s in %.0f s: %s", done, len(jobs), state, seconds, words)
     finally:
+        signal.signal(signal.SIGTERM, previous)
         for job in running:  # interrupted: the jobs keep their checkpoints
             if job.process is not None:
                 job.process.terminate()
@@ -88,6 +91,10 @@ def run_all(jobs: list[Job], at_once: int) -> None:
                     job.process.wait(timeout=20)
                 if job.process.poll() is None:
                     job.process.kill()
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def start(job: Job, environment: dict[str, str]) -> None:
