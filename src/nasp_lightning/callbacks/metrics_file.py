@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -45,7 +46,7 @@ class MetricsFile(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take this epoch's row."""
         assert isinstance(pl_module, PredictorTask)
-        logged = {**trainer.callback_metrics, "train/loss": pl_module.epoch_loss}
+        logged: dict[str, Any] = {**trainer.callback_metrics, "train/loss": pl_module.epoch_loss}
         index, _ = pl_module.phase_of(trainer.current_epoch)
         phase = pl_module.phases[index].name
         last = trainer.current_epoch + 1 == trainer.max_epochs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
@@ -64,7 +65,7 @@ class Progress(Callback):
             return
         self._last = time.monotonic()
         assert isinstance(pl_module, PredictorTask)
-        logged = {**trainer.callback_metrics, "train/loss": pl_module.epoch_loss}
+        logged: dict[str, Any] = {**trainer.callback_metrics, "train/loss": pl_module.epoch_loss}
         values = " ".join(
             f"{label} {float(logged[name]):.3f}"
             for name, label in (("train/loss", "loss"), ("monitor/kendall_tau", "tau"))

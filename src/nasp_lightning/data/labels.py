@@ -23,10 +23,9 @@ def single_run(values: Array, failed_below: float | None = None) -> Array:
     with np.errstate(invalid="ignore"):
         good = ~np.isnan(values) & (values >= (-np.inf if failed_below is None else failed_below))
     first = np.argmax(good, axis=1)
-    label = values[np.arange(len(values)), first].astype(np.float64)
+    label: Array = values[np.arange(len(values)), first].astype(np.float64)
     label[~good.any(axis=1)] = np.nan
-    labels: Array = label
-    return labels
+    return label
 
 
 def mean_run(values: Array, failed_below: float | None = None) -> Array:
