@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,7 @@ class BenchmarkTable:
         Raises:
             NaspError: if the folder cannot be written or the disk is full.
         """
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
@@ -131,7 +133,11 @@ class BenchmarkTable:
             "crc32c": {name: _crc32c(array) for name, array in arrays.items()},
         }
         with atomic_path(path) as temporary:
-            save_file(arrays, temporary, metadata={"table": json.dumps(header)})
+            try:
+                save_file(arrays, temporary, metadata={"table": json.dumps(header)})
+            except SafetensorError as error:  # the system's refusal, as text
+                found = re.search(r"os error (\d+)", str(error))
+                raise OSError(int(found[1]) if found else 0, str(error)) from error
 
     @classmethod
     def open(cls, path: Path) -> BenchmarkTable:
