@@ -1,0 +1,148 @@
+"""Gaussian process on graph features: the strongest of the classical predictors on small sets.
+
+White et al., "How Powerful are Performance Predictors in Neural Architecture Search?" (NeurIPS
+2021, arXiv 2104.01177) compare such predictors. Here: a Matérn kernel of smoothness 5/2 with one
+length scale on standardised features, plus noise; amplitude, length and noise maximise the
+marginal likelihood (Rasmussen and Williams, 2006, chapters 2 and 5); scikit-learn computes it.
+
+Example:
+    >>> predictor = GaussianProcess(shape=space.shape)  # doctest: +SKIP
+    >>> predictor.fit(graphs[:100], labels)  # doctest: +SKIP
+    >>> mean, deviation = predictor.predict(graphs)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import Array, check_labels
+from nasp_lightning.predictor.features import graph_features
+from nasp_lightning.predictor.targets import Targets
+from nasp_lightning.space.base import Graphs, Shape
+
+CHUNK = 4096  # architectures scored at once
+
+# Nodes and weights of a normal variable's expectations (Gauss-Hermite).
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+class GaussianProcess:
+    """Exact Gaussian process regression.
+
+    Args:
+        shape: sizes of the space's encoding.
+        targets: ``normal_scores`` of the labels (default) or ``raw``.
+        restarts: further starts of the likelihood's maximisation, drawn at random.
+        likelihood_labels: at most so many labels, drawn at random, set the hyper-parameters; all
+            of them make the posterior. The likelihood costs their number cubed, many times over.
+        places: one-hots of a fixed topology's places among the features.
+        seed: of both draws.
+
+    Raises:
+        NaspError: if a setting cannot be.
+    """
+
+    loss = "marginal_likelihood"
+
+    def __init__(
+        self,
+        shape: Shape,
+        targets: str = "normal_scores",
+        restarts: int = 1,
+        likelihood_labels: int = 1000,
+        places: bool = False,
+        seed: int = 0,
+    ) -> None:
+        for name, value, least in (
+            ("restarts", restarts, 0),
+            ("likelihood_labels", likelihood_labels, 2),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise NaspError(f"predictor.{name}={value}: it must be a whole number >= {least}")
+        self.shape, self.places, self.seed = shape, places, seed
+        self.target_kind, self.restarts = targets, restarts
+        self.likelihood_labels = likelihood_labels
+        self._process: Any = None
+
+    def fit(self, graphs: Graphs, labels: Array) -> None:
+        """Fit ``n`` architectures and their labels ``[n]``."""
+        labels = check_labels(labels)
+        features = graph_features(graphs, self.shape, self.places).astype(np.float64)
+        self._mean, deviation = features.mean(0), features.std(0)
+        # A feature that is constant in training keeps its scale: a new value of it counts.
+        self._deviation = np.where(deviation > 1e-6, deviation, 1.0)
+        self._targets = Targets(labels, self.target_kind)
+        inputs, targets = self._standardised(features), self._targets.values
+        chosen = np.arange(len(labels))
+        if len(labels) > self.likelihood_labels:
+            chosen = np.random.default_rng(self.seed).permutation(len(labels))
+            chosen = chosen[: self.likelihood_labels]
+        self._process = self._maximise(inputs[chosen], targets[chosen])
+        if len(chosen) < len(labels):
+            from sklearn.gaussian_process import GaussianProcessRegressor
+
+            kernel = self._process.kernel_
+            self._process = GaussianProcessRegressor(kernel, optimizer=None, copy_X_train=False)
+            self._process.fit(inputs, targets)
+
+    def score(self, graphs: Graphs) -> Array:
+        """``[N]`` medians of the posterior, on the labels' scale."""
+        return self._targets.inverse(self._posterior(graphs, deviations=False)[0])
+
+    def predict(self, graphs: Graphs) -> tuple[Array, Array]:
+        """Mean and standard deviation ``[N]`` of a new label, its noise included."""
+        mean, deviation = self._posterior(graphs)
+        labels = self._targets.inverse(mean[:, None] + deviation[:, None] * _NODES)
+        expected = labels @ _WEIGHTS
+        variance = (labels - expected[:, None]) ** 2 @ _WEIGHTS
+        return expected, np.sqrt(variance)
+
+    def interval(self, graphs: Graphs, level: float = 0.9) -> tuple[Array, Array]:
+        """Ends ``[N]`` of the central interval that holds a new label with that probability."""
+        from scipy.stats import norm
+
+        mean, deviation = self._posterior(graphs)
+        half = norm.ppf(0.5 + level / 2) * deviation
+        return self._targets.inverse(mean - half), self._targets.inverse(mean + half)
+
+    def _standardised(self, features: Array) -> Array:
+        standardised: Array = (features - self._mean) / self._deviation
+        return standardised
+
+    def _maximise(self, inputs: Array, targets: Array) -> Any:
+        """The process with the hyper-parameters of the highest marginal likelihood."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+        # Standardised features of D dimensions are about sqrt(2 D) apart.
+        length = np.sqrt(inputs.shape[1])
+        signal = ConstantKernel(1.0, (1e-2, 1e3)) * Matern(length, (length / 10, 100 * length), 2.5)
+        process = GaussianProcessRegressor(
+            signal + WhiteKernel(0.1, (1e-4, 2.0)),
+            n_restarts_optimizer=self.restarts,
+            random_state=self.seed,
+        )
+        with warnings.catch_warnings():  # an optimum at a bound is one all the same
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return process.fit(inputs, targets)
+
+    def _posterior(self, graphs: Graphs, deviations: bool = True) -> tuple[Array, Array]:
+        """Mean and deviation ``[N]`` of the targets."""
+        if self._process is None:
+            raise NaspError("the Gaussian process was not fitted: call fit before score")
+        mean, deviation = np.empty(len(graphs)), np.zeros(len(graphs))
+        for start in range(0, len(graphs), CHUNK):
+            part = slice(start, start + CHUNK)
+            features = graph_features(graphs[part], self.shape, self.places)
+            inputs = self._standardised(features)
+            if deviations:
+                mean[part], deviation[part] = self._process.predict(inputs, return_std=True)
+            else:
+                mean[part] = self._process.predict(inputs)
+        return mean, deviation
