@@ -114,7 +114,7 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
         predictor.set_label_scale(data.mean, data.std)
     with constructing("framework"):
         framework: Framework = instantiate(config["framework"])
-    task = make_task(config, predictor)
+    task = make_task(config, predictor, data)
     max_epochs = framework.prepare(task, data, config["trainer"]["max_epochs"])
     top_k = config["job"]["top_k"]
     if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
@@ -196,7 +196,7 @@ def make_data(config: Config, table: BenchmarkTable, space: Space) -> Architectu
     return data
 
 
-def make_task(config: Config, predictor: nn.Module) -> PredictorTask:
+def make_task(config: Config, predictor: nn.Module, data: ArchitectureData) -> PredictorTask:
     """The LightningModule of a config."""
     with constructing("optimizer"):
         optimizer = instantiate(config["optimizer"])
@@ -205,7 +205,12 @@ def make_task(config: Config, predictor: nn.Module) -> PredictorTask:
         schedule = instantiate(config["scheduler"])
     with constructing("task"):
         task: PredictorTask = instantiate(config["task"], _partial_=True)(
-            predictor=predictor, optimizer=optimizer, schedule=schedule, config=config
+            predictor=predictor,
+            optimizer=optimizer,
+            schedule=schedule,
+            config=config,
+            shape=data.space.shape,
+            label_scale=(data.mean, data.std),
         )
     return task
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import get_class
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from nasp_lightning.data.architectures import Batch
 from nasp_lightning.error import NaspError
+from nasp_lightning.space.base import Shape
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.task.loss import RANKING_LOSSES, make_loss
 
@@ -45,6 +48,8 @@ class PredictorTask(LightningModule):
         optimizer: from parameters to an optimizer.
         schedule: from (epoch, epochs) of a phase to a factor of the learning rate.
         config: the run's resolved config, kept in every checkpoint.
+        shape: of the encoding that the predictor was built for, kept likewise.
+        label_scale: mean and deviation that normalised the labels, kept likewise.
 
     Attributes:
         phases: set by the framework before the fit.
@@ -59,6 +64,8 @@ class PredictorTask(LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         schedule: Callable[[int, int], float] | None = None,
         config: dict[str, Any] | None = None,
+        shape: Shape | None = None,
+        label_scale: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         super().__init__()
         self.predictor = predictor
@@ -74,9 +81,51 @@ class PredictorTask(LightningModule):
         self.schedule = schedule or (lambda epoch, epochs: 1.0)
         self.phases: list[Phase] = [Phase("supervised", 300)]
         self.auxiliary: Callable[[], Tensor] | None = None
-        self.save_hyperparameters({"config": config or {}})
+        kept = {"config": config or {}, "shape": asdict(shape) if shape else None}
+        self.save_hyperparameters({**kept, "label_scale": list(label_scale)})
         self._loss_sum = torch.zeros(())
         self._steps = 0
+
+    @classmethod
+    def load(cls, path: str | Path) -> PredictorTask:
+        """The fitted task of a run's ``checkpoint.ckpt``, with its predictor in eval mode.
+
+        Scores are on the normalised scale; ``hparams["label_scale"]`` leads back to accuracies.
+
+        Raises:
+            NaspError: if the file is damaged, or names something that is no predictor.
+        """
+        remedy = "choose the checkpoint.ckpt of a run of this project"
+        try:
+            content = torch.load(path, weights_only=True, map_location="cpu")
+            kept = content["hyper_parameters"]
+            settings = dict(kept["config"]["predictor"])
+            shape = Shape(**kept["shape"])
+            weights = content["state_dict"]
+        except Exception as error:
+            raise NaspError(f"{path} is damaged or no checkpoint of a predictor: {remedy}") from error
+        target, _ = settings.pop("_target_"), settings.pop("_partial_", None)
+        try:
+            kind = get_class(target)
+        except Exception as error:
+            raise NaspError(f"{path} was made by {target}, which cannot be imported") from error
+        if not issubclass(kind, nn.Module):  # a file may not name anything to be called
+            raise NaspError(f"{path} names {target}, which is no predictor: {remedy}")
+        scale = (float(kept["label_scale"][0]), float(kept["label_scale"][1]))
+        predictor = kind(shape=shape, **settings)
+        if hasattr(predictor, "set_label_scale"):
+            predictor.set_label_scale(*scale)
+        task_settings = kept["config"]["task"]
+        task = cls(
+            predictor,
+            task_settings["loss"],
+            task_settings["margin"],
+            config=kept["config"],
+            shape=shape,
+            label_scale=scale,
+        )
+        task.load_state_dict(weights)
+        return task.eval()
 
     @property
     def ranks_only(self) -> bool:
