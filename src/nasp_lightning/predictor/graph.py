@@ -143,7 +143,7 @@ class DirectedConvolution(nn.Module):
         self.dropout = dropout
         if inputs is not None:
             self.weight = nn.Parameter(torch.empty(2 * outputs, inputs))
-            for half in self.weight.data.split(outputs):
+            for half in torch.split(self.weight.detach(), outputs):
                 nn.init.xavier_uniform_(half)
 
     def forward(self, tokens: Tensor, operators: Tensor) -> Tensor:

@@ -1,0 +1,282 @@
+"""PINAT: a transformer with permutation-invariant graph branches beside its self-attention.
+
+Lu et al., "PINAT: A Permutation INvariance Augmented Transformer for NAS Predictor", AAAI 2023.
+TNASP's transformer, where two of the four heads of every layer (PISA), and a term of the token
+embedding (PITE), are small networks of set convolutions over the graph: every vertex sums a
+function of itself and of those that feed it, so the order of its inputs does not matter. Sizes
+and details follow the published code: embedding 80, three layers, heads of 64, feed-forward width
+512, regressor 96, set convolutions of width 16 (six heads in the embedding, two in the layers).
+
+Example:
+    ``python -m nasp_lightning +experiment=nb101_pinat``
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.dense import linear
+from nasp_lightning.predictor.graph import (
+    Regressor,
+    mean_pool,
+    real_tokens,
+    token_adjacency,
+    with_self_loops,
+)
+from nasp_lightning.predictor.laplacian import laplacian, sinusoidal_positions
+from nasp_lightning.predictor.set_convolution import GraphBranch
+from nasp_lightning.predictor.transformer import NORM_EPSILON
+from nasp_lightning.space.base import Graphs, Shape
+
+PADDING = ("published", "masked")
+
+
+class PINATLayer(nn.Module):
+    """A post-LN encoder layer whose heads are self-attention and permutation-invariant (PISA).
+
+    Args:
+        dim: embedding dimension E.
+        heads: self-attention heads.
+        invariant_heads: permutation-invariant heads, of the same width.
+        head_dim: width of a head.
+        channels: width of the set convolutions.
+        feedforward_dim: inner width of the feed-forward network.
+        dropout: probability of dropping.
+        spread: (vertices, tokens) where the graph's vertices are not the tokens, or None.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        invariant_heads: int,
+        head_dim: int,
+        channels: int,
+        feedforward_dim: int,
+        dropout: float,
+        spread: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.heads, self.head_dim, self.dropout = heads, head_dim, dropout
+        if heads:
+            self.qkv = nn.Linear(dim, 3 * heads * head_dim, bias=False)
+        if invariant_heads:
+            self.branch = GraphBranch(dim, channels, invariant_heads, invariant_heads * head_dim)
+            if spread is not None:
+                self.spread = nn.Linear(*spread)
+        self.output = nn.Linear((heads + invariant_heads) * head_dim, dim, bias=False)
+        self.attention_norm = nn.LayerNorm(dim, eps=NORM_EPSILON)
+        self.widen = nn.Linear(dim, feedforward_dim)
+        self.narrow = nn.Linear(feedforward_dim, dim)
+        self.feedforward_norm = nn.LayerNorm(dim, eps=NORM_EPSILON)
+
+    def forward(self, tokens: Tensor, gather: Tensor, bias: Tensor | None) -> Tensor:
+        """Encode ``[B, T, E]`` tokens.
+
+        Args:
+            tokens: ``[B, T, E]``.
+            gather: ``[B, V, V]``, Aᵀ + I.
+            bias: ``[B, 1, 1, T]`` added to the attention logits, or None.
+        """
+        parts = []
+        if hasattr(self, "branch"):
+            parts.append(self._invariant(tokens, gather))
+        if self.heads:
+            parts.append(self._attend(tokens, bias))
+        joined = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+        attended = F.dropout(linear(joined, self.output.weight), self.dropout, self.training)
+        tokens = self.attention_norm(tokens + attended)
+        hidden = linear(tokens, self.widen.weight, self.widen.bias, relu=True)
+        hidden = linear(hidden, self.narrow.weight, self.narrow.bias)
+        hidden = F.dropout(hidden, self.dropout, self.training)
+        result: Tensor = self.feedforward_norm(tokens + hidden)
+        return result
+
+    def _invariant(self, tokens: Tensor, gather: Tensor) -> Tensor:
+        vertices: Tensor = self.branch(tokens[:, : gather.shape[1]], gather)
+        if hasattr(self, "spread"):
+            vertices = self.spread(vertices.transpose(1, 2)).transpose(1, 2)
+        return vertices
+
+    def _attend(self, tokens: Tensor, bias: Tensor | None) -> Tensor:
+        batch, length, _ = tokens.shape
+        heads = linear(tokens, self.qkv.weight).view(batch, length, 3, self.heads, self.head_dim)
+        queries, keys, values = heads.permute(2, 0, 3, 1, 4).unbind(0)
+        if self.training:  # written out: the fused kernel has no dropout here
+            logits = torch.matmul(queries / math.sqrt(self.head_dim), keys.transpose(-2, -1))
+            weights = torch.softmax(logits if bias is None else logits + bias, -1)
+            mixed = torch.matmul(F.dropout(weights, self.dropout, True), values)
+        else:
+            mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
+        return mixed.transpose(1, 2).reshape(batch, length, -1)
+
+
+class PINAT(nn.Module):
+    """Scores architectures from their operations, Laplacian positions and graph branches.
+
+    Args:
+        shape: sizes of the space's encoding.
+        embedding_dim: dimension E of a token.
+        layers: encoder layers.
+        heads: self-attention heads of a layer.
+        invariant_heads: permutation-invariant heads of a layer (PISA).
+        head_dim: width of a head.
+        channels: width of the set convolutions.
+        embedding_heads: heads of the set convolutions in the token embedding (PITE).
+        feedforward_dim: inner width of the feed-forward networks.
+        regressor_dim: hidden units of the regressor.
+        dropout: probability of dropping.
+        padding: ``published``: padded slots carry the published padding token and take part in
+            attention and in the mean; ``masked``: they take part in neither.
+        published_nb201: for operations on edges: as in the published code, the graph branches
+            see only the first V of the T operations, as if they sat on the V vertices, a linear
+            layer spreads the result over the tokens, and the sum over T tokens is divided by V.
+            False: the graph branches run on the line graph of the edges and see all of them.
+
+    Raises:
+        NaspError: for an unknown ``padding``, no head at all, or ``published_nb201`` where the
+            encoding has no operations on edges.
+    """
+
+    encodings: ClassVar[tuple[str, ...]] = ("edge",)  # preferred where a space has several
+
+    def __init__(
+        self,
+        shape: Shape,
+        embedding_dim: int = 80,
+        layers: int = 3,
+        heads: int = 2,
+        invariant_heads: int = 2,
+        head_dim: int = 64,
+        channels: int = 16,
+        embedding_heads: int = 6,
+        feedforward_dim: int = 512,
+        regressor_dim: int = 96,
+        dropout: float = 0.1,
+        padding: str = "published",
+        published_nb201: bool = False,
+    ) -> None:
+        super().__init__()
+        _check(shape, heads, invariant_heads, padding, published_nb201)
+        self.shape, self.dropout, self.padding = shape, dropout, padding
+        self.published_nb201 = published_nb201
+        self.register_buffer("token_row", _token_rows(shape, padding), persistent=False)
+        self.register_buffer("onehots", _onehots(shape), persistent=False)
+        self.operations = nn.Embedding(shape.vocabulary, embedding_dim)
+        if shape.chain:
+            table = sinusoidal_positions(shape.tokens, embedding_dim)
+            self.register_buffer("sinusoids", table, persistent=False)
+        else:
+            self.positions = nn.Linear(shape.vertices, embedding_dim)
+            if shape.tokens != shape.vertices:
+                self.columns_to_tokens = nn.Linear(shape.vertices, shape.tokens)
+        kinds = self.onehots.shape[1]
+        self.embedding_branch = GraphBranch(kinds, channels, embedding_heads, embedding_dim)
+        spread = (shape.vertices, shape.tokens) if published_nb201 else None
+        if spread is not None:
+            self.spread = nn.Linear(*spread)
+        self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPSILON)
+        self.layers = nn.ModuleList(
+            PINATLayer(
+                *(embedding_dim, heads, invariant_heads, head_dim, channels, feedforward_dim),
+                dropout,
+                spread,
+            )
+            for _ in range(layers)
+        )
+        self.regressor = Regressor(shape, embedding_dim, regressor_dim, dropout)
+
+    def forward(self, graphs: Graphs) -> Tensor:
+        """Scores ``[B]`` of a batch of architectures, on the normalised labels' scale."""
+        gather = self._gather(graphs)
+        tokens = self._embed(graphs, gather)
+        real = real_tokens(graphs, self.shape) if self.padding == "masked" else None
+        bias = None
+        if real is not None:
+            bias = torch.zeros(real.shape, dtype=tokens.dtype, device=tokens.device)
+            bias = bias.masked_fill_(~real, -math.inf)[:, None, None, :]
+        for layer in self.layers:
+            tokens = layer(tokens, gather, bias)
+        scores: Tensor = self.regressor(self._pool(tokens, graphs, real), graphs.features)
+        return scores
+
+    def _gather(self, graphs: Graphs) -> Tensor:
+        """``[B, V, V]`` Aᵀ + I of the graph branches: a vertex sums over those that feed it."""
+        if self.published_nb201:
+            return with_self_loops(graphs.adjacency.float().transpose(1, 2))
+        return with_self_loops(token_adjacency(graphs, self.shape).transpose(1, 2))
+
+    def _embed(self, graphs: Graphs, gather: Tensor) -> Tensor:
+        """Operations plus positions plus graph branch (PITE), normalised: ``[B, T, E]``."""
+        codes = graphs.operations.int()
+        tokens = F.embedding(self.token_row[codes], self.operations.weight)
+        tokens = tokens + self._positions(graphs)
+        tokens = F.dropout(tokens, self.dropout, self.training)
+        onehots = F.embedding(codes[:, : gather.shape[1]], self.onehots)
+        branch: Tensor = self.embedding_branch(onehots, gather)
+        if self.published_nb201:
+            branch = self.spread(branch.transpose(1, 2)).transpose(1, 2)
+        result: Tensor = self.norm(tokens + F.dropout(branch, self.dropout, self.training))
+        return result
+
+    def _positions(self, graphs: Graphs) -> Tensor:
+        if self.shape.chain:
+            return self.sinusoids
+        rows = laplacian(graphs.adjacency)
+        if self.shape.tokens != self.shape.vertices:
+            rows = self.columns_to_tokens(rows).transpose(1, 2)
+        result: Tensor = self.positions(rows)
+        return result
+
+    def _pool(self, tokens: Tensor, graphs: Graphs, real: Tensor | None) -> Tensor:
+        if real is not None:
+            return mean_pool(tokens * real.unsqueeze(-1), graphs.vertices)
+        if self.published_nb201:
+            return tokens.sum(1) / self.shape.vertices
+        return tokens.mean(1)
+
+    # Buffers, declared for the type checker.
+    token_row: Tensor
+    onehots: Tensor
+    sinusoids: Tensor
+
+
+def _check(
+    shape: Shape, heads: int, invariant_heads: int, padding: str, published_nb201: bool
+) -> None:
+    if padding not in PADDING:
+        raise NaspError(f"predictor.padding={padding!r} is unknown: choose " + "|".join(PADDING))
+    if heads < 0 or invariant_heads < 0 or heads + invariant_heads == 0:
+        raise NaspError(
+            f"predictor.heads={heads} and predictor.invariant_heads={invariant_heads}: "
+            "a layer needs at least one head"
+        )
+    if published_nb201 and shape.edges is None:
+        raise NaspError(
+            "predictor.published_nb201=true is for operations on edges, which this encoding does "
+            "not have: choose space.encoding=edge, or leave it false"
+        )
+
+
+def _token_rows(shape: Shape, padding: str) -> Tensor:
+    """Row of the embedding for each token: the published code gives padding another's row."""
+    rows = torch.arange(shape.vocabulary)
+    published = shape.published_padding_token
+    if padding == "published" and shape.padding_token is not None and published is not None:
+        rows[shape.padding_token] = published
+    return rows
+
+
+def _onehots(shape: Shape) -> Tensor:
+    """``[vocabulary, K]`` one-hot of each operation; padding is none of them and all zero."""
+    table = torch.eye(shape.vocabulary)
+    if shape.padding_token is None:
+        return table
+    kept = [token for token in range(shape.vocabulary) if token != shape.padding_token]
+    return table[:, kept].contiguous()
