@@ -68,13 +68,16 @@ class SelfEvolution(Framework):
         validation_batch: int | None = 10,
     ) -> None:
         super().__init__()
-        positive = {"iterations": iterations, "inner_steps": inner_steps, "window": window}
-        for name, value in {**positive, "validation_batch": validation_batch}.items():
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise NaspError(f"framework.{name}={value}: it must be a whole number, at least 1")
-        for name, number in (("mu", mu), ("rho", rho), ("epsilon", epsilon)):
-            if not number >= 0:
-                raise NaspError(f"framework.{name}={number}: it must not be negative")
+        _check_counts(iterations=iterations, inner_steps=inner_steps)
+        optional = {"window": window, "validation_batch": validation_batch}
+        _check_counts(**{name: value for name, value in optional.items() if value is not None})
+        _check_numbers(mu=mu, rho=rho, epsilon=epsilon, multiplier_clip=multiplier_clip)
+        if learning_rate is not None:
+            _check_numbers(above_zero=True, learning_rate=learning_rate)
+        if targets == "gradient":
+            _check_numbers(above_zero=True, rho=rho, step=step)
+            if step > admm.MAXIMUM_STEP:
+                raise NaspError(f"framework.step={step}: choose at most {admm.MAXIMUM_STEP}")
         if targets not in TARGETS:
             raise NaspError(f"framework.targets={targets}: choose closed_form or gradient")
         self.iterations, self.mu, self.rho, self.clip = iterations, mu, rho, multiplier_clip
@@ -220,3 +223,17 @@ class SelfEvolution(Framework):
         self.errors = state_dict["errors"]
         slope, offset = state_dict["scale"]
         self.scale = (slope, offset)
+
+
+def _check_counts(**settings: Any) -> None:
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise NaspError(f"framework.{name}={value}: it must be a whole number, at least 1")
+
+
+def _check_numbers(above_zero: bool = False, **settings: Any) -> None:
+    for name, value in settings.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not (value > 0 if above_zero else value >= 0):
+            least = "a number above 0" if above_zero else "a number, at least 0"
+            raise NaspError(f"framework.{name}={value}: it must be {least}")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.framework.base import Framework
+from nasp_lightning.task.predictor import Phase, PredictorTask
+from tests.framework.runs import Linear, fit, make_data
+
+
+class Recorder(Framework):
+    """Two further phases; writes down what it is asked to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, str, int]] = []
+        self.optimizers: list[Any] = []
+
+    def further_phases(self) -> list[Phase]:
+        return [Phase("second", 2, 0.5), Phase("third", 1)]
+
+    def _note(self, what: str, phase: Phase, task: PredictorTask) -> None:
+        self.seen.append((what, phase.name, task.current_epoch))
+        self.optimizers.append(task.optimizers(use_pl_optimizer=False))
+
+    def begin_phase(self, phase: Phase, task: PredictorTask, data: Any) -> None:
+        self._note("begin", phase, task)
+
+    def resume(self, phase: Phase, task: PredictorTask, data: Any) -> None:
+        self._note("resume", phase, task)
+
+    def end_epoch(self, phase: Phase, task: PredictorTask, data: Any) -> None:
+        self._note("end", phase, task)
+
+
+def test_phases_follow_one_another_in_one_fit() -> None:
+    framework = Recorder()
+    evaluations: list[int] = []
+
+    def evaluate() -> dict[str, Any]:
+        evaluations.append(1)
+        return {"kendall_tau": len(evaluations)}
+
+    framework.evaluate = evaluate
+    trainer = fit(framework, make_data(), 2)
+    assert framework.seen == [
+        *(("begin", "supervised", 0), ("end", "supervised", 0)),
+        *(("resume", "supervised", 1), ("end", "supervised", 1)),
+        *(("begin", "second", 2), ("end", "second", 2)),
+        *(("resume", "second", 3), ("end", "second", 3)),
+        *(("begin", "third", 4), ("end", "third", 4)),
+    ]
+    assert trainer.current_epoch == 5
+    assert framework.phase_results == {
+        "supervised": {"kendall_tau": 1, "queried_labels": 40},
+        "second": {"kendall_tau": 2, "queried_labels": 40},
+    }
+
+
+def test_every_phase_begins_with_a_fresh_optimizer() -> None:
+    framework = Recorder()
+    fit(framework, make_data(), 2)
+    names = [name for _, name, _ in framework.seen]
+    by_phase = {
+        name: {id(o) for n, o in zip(names, framework.optimizers, strict=True) if n == name}
+        for name in names
+    }
+    assert all(len(found) == 1 for found in by_phase.values())
+    assert len(set.union(*by_phase.values())) == 3
+
+
+def test_the_supervised_phase_is_the_plain_fit() -> None:
+    """What a framework adds later leaves the plain result as it is."""
+    plain, longer = Linear(), Linear()
+    weights: list[torch.Tensor] = []
+
+    def evaluate() -> dict[str, Any]:
+        weights.append(longer.table.detach().clone())
+        return {}
+
+    framework = Recorder()
+    framework.evaluate = evaluate
+    fit(Framework(), make_data(), 3, plain)
+    fit(framework, make_data(), 3, longer)
+    assert torch.equal(plain.table, weights[0])
+    assert not torch.equal(plain.table, longer.table)
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, True, None, "many"])
+def test_the_supervised_phase_needs_an_epoch(epochs: Any) -> None:
+    with pytest.raises(NaspError, match=f"trainer.max_epochs={epochs}: it must be"):
+        Framework().prepare(PredictorTask(Linear()), make_data(), epochs)
+
+
+def test_the_results_of_past_phases_survive_a_kill() -> None:
+    framework, other = Framework(), Framework()
+    framework.phase_results = {"supervised": {"kendall_tau": 0.5}}
+    other.load_state_dict(framework.state_dict())
+    assert other.phase_results == framework.phase_results

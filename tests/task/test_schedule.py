@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nasp_lightning.task.schedule import constant, cosine
+
+
+@pytest.mark.parametrize("epochs", [1, 7, 300])
+def test_cosine_is_pytorchs(epochs: int) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    for epoch in range(epochs):
+        assert cosine(epoch, epochs) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_constant() -> None:
+    assert [constant(epoch, 3) for epoch in range(3)] == [1.0, 1.0, 1.0]
