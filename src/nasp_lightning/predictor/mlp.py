@@ -9,6 +9,8 @@ Example:
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,7 +53,7 @@ class MLP(nn.Module):
         inputs = shape.tokens * shape.vocabulary + len(above) + shape.features
         widths = [inputs, *[hidden] * layers]
         self.layers = nn.ModuleList(
-            nn.Linear(width, after) for width, after in zip(widths[:-1], widths[1:], strict=True)
+            nn.Linear(width, after) for width, after in itertools.pairwise(widths)
         )
         self.score = nn.Linear(hidden, 1)
 
@@ -59,6 +61,7 @@ class MLP(nn.Module):
         """Scores ``[B]`` of a batch of architectures, on the normalised labels' scale."""
         hidden = self.vector(graphs)
         for layer in self.layers:
+            assert isinstance(layer, nn.Linear)
             hidden = linear(hidden, layer.weight, layer.bias, relu=True)
             hidden = F.dropout(hidden, self.dropout, self.training)
         score: Tensor = self.score(hidden)
