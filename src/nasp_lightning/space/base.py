@@ -31,6 +31,8 @@ class Shape:
             padding or ``none``); None: all but the padding.
         edges: where operations sit on edges, the (source, target) vertices of each token.
         fixed_topology: True where a token's place means the same in every architecture.
+        input_token: token that the first vertex always holds, or None where it varies.
+        output_token: token that ends every architecture, or None where there is none.
     """
 
     tokens: int
@@ -43,6 +45,8 @@ class Shape:
     operation_tokens: tuple[int, ...] | None = None
     edges: tuple[tuple[int, int], ...] | None = None
     fixed_topology: bool = False
+    input_token: int | None = None
+    output_token: int | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ class NASBench101(Space):
             padding_token=PADDING,
             published_padding_token=OUTPUT,
             operation_tokens=INTERIOR,
+            input_token=INPUT,
+            output_token=OUTPUT,
         )
 
     def encode(self, operations: Array, adjacency: Array | None = None) -> Graphs:

@@ -153,6 +153,8 @@ class NASBench201(Space):
             vocabulary=7,
             operation_tokens=(3, 4, 5, 6),
             fixed_topology=True,
+            input_token=1,
+            output_token=0,
         )
 
     def index_of(self, operations: Array) -> Array:
