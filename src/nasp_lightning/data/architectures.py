@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +15,10 @@ from torch import Tensor
 
 from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
 from nasp_lightning.data.labels import FAILED_TEST, check_accuracies, mean_run, training_labels
+from nasp_lightning.data.proxies import extra_inputs
 from nasp_lightning.data.split import Split, make_split
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Graphs, Space
+from nasp_lightning.space.base import Graphs, Shape, Space
 
 Array = npt.NDArray[Any]
 
@@ -80,9 +82,12 @@ class ArchitectureData(LightningDataModule):
         normalisation: ``train`` (their own mean and deviation) or ``published``.
         published_normalisation: dataset to (mean, deviation), for ``published``.
         monitor_size: how many architectures the progress bar's tau is measured on.
+        features: zero-cost proxies or costs that every architecture has as extra inputs, or None.
+        proxies: CSV of proxies; None: the table's own, or looked for under NASP_DATA.
 
     Attributes:
         graphs: the whole space, encoded.
+        shape: sizes of the encoding, with the number of extra inputs.
         train_metric: what training labels are; validation accuracy.
         test_metric: what the ranking is compared with; mean test accuracy where the source has
             both, otherwise validation for both.
@@ -111,6 +116,8 @@ class ArchitectureData(LightningDataModule):
         normalisation: str = "train",
         published_normalisation: dict[str, Any] | None = None,
         monitor_size: int = 1000,
+        features: Sequence[str] | None = None,
+        proxies: str | Path | None = None,
     ) -> None:
         super().__init__()
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
@@ -131,6 +138,11 @@ class ArchitectureData(LightningDataModule):
             seed,
         )
         self.graphs = space.encode(table.operations, table.adjacency)
+        self.shape: Shape = space.shape
+        if features is not None:
+            inputs = torch.from_numpy(extra_inputs(table, features, proxies))
+            self.graphs = replace(self.graphs, features=inputs)
+            self.shape = replace(space.shape, features=inputs.shape[1])
         self.train_indices = (
             np.concatenate([self.split.train, self.split.validation])
             if train_on_validation

@@ -109,16 +109,18 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
     data = make_data(config, table, space)
     seed_everything(config["seed"], workers=False, verbose=False)
     with constructing("predictor"):
-        predictor = make_predictor(shape=space.shape)
+        predictor = make_predictor(shape=data.shape)
     if hasattr(predictor, "set_label_scale"):
         predictor.set_label_scale(data.mean, data.std)
+    top_k = config["job"]["top_k"]
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+        raise NaspError(f"job.top_k={top_k}: it must be a whole number, at least 1")
+    if not isinstance(predictor, nn.Module):
+        return _fit_and_rank_classical(config, folder, table, data, predictor, top_k)
     with constructing("framework"):
         framework: Framework = instantiate(config["framework"])
     task = make_task(config, predictor, data)
     max_epochs = framework.prepare(task, data, config["trainer"]["max_epochs"])
-    top_k = config["job"]["top_k"]
-    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-        raise NaspError(f"job.top_k={top_k}: it must be a whole number, at least 1")
 
     def evaluate() -> Config:
         set_threads(config.get("threads"), fitting=False)
@@ -160,6 +162,40 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
     return Fit(results, scores, data, predictor)
 
 
+def _fit_and_rank_classical(
+    config: Config,
+    folder: Path,
+    table: BenchmarkTable,
+    data: ArchitectureData,
+    predictor: Any,
+    top_k: int,
+) -> Fit:
+    """The same for a predictor that is no module: no Lightning, no phases, no checkpoint."""
+    from nasp_lightning.job.fit_classical import check_classical, fit_classical
+
+    check_classical(config, predictor)
+    describe(config, table, data, folder)
+    classical = fit_classical(config, data, predictor)
+    final = {**ranking_results(classical.scores, data, top_k), **classical.results}
+    results = {
+        **identity(config, table, data),
+        "encoding": data.space.encoding,
+        **final,
+        "phases": {"supervised": final},
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
+    write_predictions(folder, classical.scores, data)
+    write_json(folder / "results.json", results)
+    summarise(config, results, folder)
+    logger = make_logger(config, folder)
+    if logger is not None:
+        from nasp_lightning.logger import finish
+
+        finish(logger, results, classical.scores, data)
+    return Fit(results, classical.scores, data, predictor)
+
+
 def make_space(config: Config, make_predictor: Any) -> Space:
     """The space of a config; ``space.encoding=null`` is the predictor's first choice of it.
 
@@ -171,7 +207,7 @@ def make_space(config: Config, make_predictor: Any) -> Space:
     settings = config["space"]
     chosen = settings.get("encoding")
     if chosen is None:
-        offered = get_class(settings["_target_"]).encodings
+        offered = getattr(get_class(settings["_target_"]), "encodings", ())
         kind = getattr(make_predictor, "func", make_predictor)
         preferred = [name for name in getattr(kind, "encodings", ()) if name in offered]
         chosen = (*preferred, *offered)[0]
@@ -209,7 +245,7 @@ def make_task(config: Config, predictor: nn.Module, data: ArchitectureData) -> P
             optimizer=optimizer,
             schedule=schedule,
             config=config,
-            shape=data.space.shape,
+            shape=data.shape,
             label_scale=(data.mean, data.std),
         )
     return task

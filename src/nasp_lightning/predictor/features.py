@@ -22,6 +22,9 @@ path               paths with one operation, of each kind (K)
 place              one-hots of a chain's or, on request, a fixed topology's places; dead: zero
 =================  =====================================================================
 
+A chain of T layers has its T K one-hots and, not logarithmic, the counts of each operation in its
+first 1, 2, ... T layers.
+
 For NAS-Bench-101 (K = 3, L = 5) these are 48. What was tried there and on NAS-Bench-201 and left
 out, since the Gaussian process ranks worse with it: numbers of paths with two operations in
 order, means along the longest paths, pairs joined by a path, log parameters (no change).
@@ -59,9 +62,10 @@ def graph_features(graphs: Graphs, shape: Shape, places: bool = False) -> Array:
 def feature_names(shape: Shape, places: bool = False) -> list[str]:
     """Names of the D features, such as ``edge/2-3`` (token 2 feeds token 3)."""
     tokens = [str(token) for token in operation_tokens(shape)]
-    names = [f"count/{token}" for token in tokens]
-    if not shape.chain:
-        names += ["vertices", "edges"]
+    if shape.chain:
+        names = [f"first{place + 1}/{token}" for place in range(shape.tokens) for token in tokens]
+    else:
+        names = [f"count/{token}" for token in tokens] + ["vertices", "edges"]
         names += [f"paths/{length}" for length in range(_most_operations(shape) + 1)]
         names += ["shortest", "longest"]
         for kind in ("shortest", "mean", "most", "fewest"):
@@ -75,6 +79,14 @@ def feature_names(shape: Shape, places: bool = False) -> list[str]:
         count = shape.tokens if shape.edges or shape.chain else shape.tokens - 2
         names += [f"place{place}/{token}" for place in range(count) for token in tokens]
     return names + [f"extra/{index}" for index in range(shape.features)]
+
+
+def live_operations(graphs: Graphs, shape: Shape) -> Array:
+    """``[N, T]`` bool: operations on edges that a path from the input to the output passes."""
+    assert shape.edges is not None
+    onehots = _onehots(graphs, shape)
+    live: Array = _from_edges(onehots, graphs.adjacency.cpu().numpy(), shape.edges).onehots.any(2)
+    return live
 
 
 def operation_tokens(shape: Shape) -> tuple[int, ...]:
@@ -109,24 +121,28 @@ class _Cells:
 
 
 def _features(graphs: Graphs, shape: Shape, places: bool) -> Array:
-    operations, adjacency = graphs.operations.cpu().numpy(), graphs.adjacency.cpu().numpy()
-    tokens = np.array(operation_tokens(shape))
-    onehots = (operations[:, :, None] == tokens).astype(np.float32)
+    onehots, adjacency = _onehots(graphs, shape), graphs.adjacency.cpu().numpy()
     if shape.chain:
-        counts = [onehots.sum(1)]
+        parts = [_flat(onehots.cumsum(1))]
     else:
         if shape.edges is not None:
             cells = _from_edges(onehots, adjacency, shape.edges)
         else:
             cells = _from_vertices(onehots, adjacency, graphs.vertices.cpu().numpy())
         onehots = cells.onehots
-        counts = _cell_features(cells, _most_operations(shape))
-    parts = [np.log1p(part) for part in counts]
+        parts = [np.log1p(part) for part in _cell_features(cells, _most_operations(shape))]
     if places:
         parts.append(_flat(onehots))
     if graphs.features is not None:
         parts.append(graphs.features.cpu().numpy())
     return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def _onehots(graphs: Graphs, shape: Shape) -> Array:
+    """``[N, T, K]`` float32."""
+    tokens = np.array(operation_tokens(shape))
+    onehots: Array = (graphs.operations.cpu().numpy()[:, :, None] == tokens).astype(np.float32)
+    return onehots
 
 
 def _from_vertices(onehots: Array, adjacency: Array, vertices: Array) -> _Cells:

@@ -1,0 +1,109 @@
+"""Predictors without gradient training in a run: fit on the labels, score the space, calibrate."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import ClassicalPredictor, ProbabilisticPredictor
+from nasp_lightning.run_folder import stem
+
+Array = npt.NDArray[Any]
+
+LEVEL = 0.9  # of the prediction interval whose coverage is reported
+CALIBRATION_SIZE = 2000  # held-out architectures that it is counted on, at most
+
+
+@dataclass(frozen=True)
+class ClassicalFit:
+    """What fitting and ranking gave.
+
+    Attributes:
+        scores: ``[N]`` predicted accuracy (``ranks_only``: scores) of the whole space.
+        results: entries of ``results.json`` beside those of every run.
+    """
+
+    scores: Array
+    results: dict[str, Any]
+
+
+def fit_classical(config: dict[str, Any], data: ArchitectureData, predictor: Any) -> ClassicalFit:
+    """Fit a classical predictor on the training labels and score the whole space.
+
+    Args:
+        config: the run's; its framework must be ``supervised``, settings of the gradient training
+            (``trainer``, ``optimizer``, ``scheduler``, ``task``) have no effect.
+        data: labels and graphs.
+        predictor: see :class:`~nasp_lightning.predictor.base.ClassicalPredictor`.
+
+    Raises:
+        NaspError: if the predictor or the framework does not fit.
+    """
+    check_classical(config, predictor)
+    needs_labels = bool(getattr(predictor, "needs_labels", True))
+    began = time.perf_counter()
+    if needs_labels:
+        labels = data.training_labels.double().cpu().numpy()
+        predictor.fit(data.graphs[data.training_indices], labels)
+    fitted = time.perf_counter()
+    scores = np.asarray(predictor.score(data.graphs), dtype=np.float64)
+    ranked = time.perf_counter()
+    if not getattr(predictor, "ranks_only", False):
+        scores = scores * data.std + data.mean
+    results: dict[str, Any] = {
+        "loss": str(getattr(predictor, "loss", "mse")),
+        "train_labels": len(data.train_indices) if needs_labels else 0,
+        "queried_labels": len(data.train_indices) if needs_labels else 0,
+        "fit_seconds": fitted - began,
+        "rank_seconds": ranked - fitted,
+    }
+    if isinstance(predictor, ProbabilisticPredictor):
+        results["calibration"] = calibration(data, predictor)
+    return ClassicalFit(scores, results)
+
+
+def check_classical(config: dict[str, Any], predictor: Any) -> None:
+    """Refuse what is no classical predictor, and frameworks that train by gradients."""
+    name = stem(config["predictor"]["_target_"])
+    if not isinstance(predictor, ClassicalPredictor):
+        raise NaspError(
+            f"predictor {name} is neither a torch.nn.Module nor has it the methods fit and score "
+            "(see nasp_lightning/predictor/base.py)"
+        )
+    framework = stem(config["framework"]["_target_"])
+    if framework != "supervised":
+        raise NaspError(
+            f"framework={framework} trains by gradients, which predictor={name} does not have: "
+            "set framework=supervised, or choose a neural predictor"
+        )
+
+
+def calibration(data: ArchitectureData, predictor: ProbabilisticPredictor) -> dict[str, Any] | None:
+    """How many held-out labels lie in their prediction intervals.
+
+    The labels are of the training metric (one run, where training has one run), of test
+    architectures that were not trained on; None where there is none.
+    """
+    test = data.split.test
+    held_out = test[~np.isin(test, data.train_indices) & ~np.isnan(data.all_labels[test])]
+    if not len(held_out):
+        return None
+    if len(held_out) > CALIBRATION_SIZE:
+        rng = np.random.default_rng([data.seed, 2])
+        held_out = rng.choice(held_out, CALIBRATION_SIZE, replace=False)
+    low, high = predictor.interval(data.graphs[torch.from_numpy(held_out)], LEVEL)
+    labels = data.normalise(data.all_labels[held_out]).double().numpy()
+    return {
+        "level": LEVEL,
+        "coverage": float(((low <= labels) & (labels <= high)).mean()),
+        "mean_width": float((high - low).mean() * data.std),
+        "metric": data.train_metric.quantity,
+        "architectures": len(held_out),
+    }
