@@ -36,7 +36,7 @@ def test_published_constants() -> None:
     assert (data.mean, data.std) == (0.5, 0.1)
     with pytest.raises(NaspError, match="no published constants for cifar10"):
         make(normalisation="published")
-    with pytest.raises(NaspError, match="data.normalisation=wrong: choose train or published"):
+    with pytest.raises(NaspError, match=r"data.normalisation=wrong: choose train or published"):
         make(normalisation="wrong")
 
 
@@ -128,7 +128,7 @@ def test_failed_runs_are_not_trained_on_but_ranked() -> None:
     np.testing.assert_allclose(data.all_labels[30:60], validation[30:60, 1])
     assert not set(range(30)) & set(data.train_indices.tolist())
     assert set(range(30)) <= set(data.split.test.tolist())
-    with pytest.raises(NaspError, match="but the benchmark has [67]"):
+    with pytest.raises(NaspError, match=r"but the benchmark has [67]"):
         make(table, reduction="single", failed_below=0.2, train_size=65, validation_size=6)
 
 

@@ -56,5 +56,5 @@ def test_labels_that_are_all_unknown_are_refused() -> None:
 
 
 def test_an_unknown_reduction_is_named() -> None:
-    with pytest.raises(NaspError, match="benchmark.reduction=median: choose single or mean"):
+    with pytest.raises(NaspError, match=r"benchmark.reduction=median: choose single or mean"):
         training_labels(np.array([[0.5]]), "median", None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_all_counts_the_training_architectures_in() -> None:
 
 def test_smaller_training_sets_are_part_of_larger_ones() -> None:
     sizes = [split(train).train for train in (10, 20, 40, 100)]
-    for small, large in zip(sizes, sizes[1:], strict=False):
+    for small, large in itertools.pairwise(sizes):
         np.testing.assert_array_equal(large[: len(small)], small)
 
 

@@ -71,7 +71,7 @@ def test_descent_orders_the_scores(name: str) -> None:
 
 
 def test_unknown_names_and_margins() -> None:
-    with pytest.raises(NaspError, match="task.loss=bce: choose mse, logistic or hinge"):
+    with pytest.raises(NaspError, match=r"task.loss=bce: choose mse, logistic or hinge"):
         make_loss("bce")
     for margin in (0.0, -1.0, float("nan")):
         with pytest.raises(NaspError, match="the margin of the hinge loss must be positive"):

@@ -122,5 +122,5 @@ def test_a_loss_that_is_not_finite_is_one_sentence() -> None:
 
 
 def test_an_unknown_loss_is_one_sentence() -> None:
-    with pytest.raises(NaspError, match="task.loss=foo"):
+    with pytest.raises(NaspError, match=r"task.loss=foo"):
         PredictorTask(Linear(), loss="foo")

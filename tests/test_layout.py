@@ -1,0 +1,165 @@
+"""The same nouns in conf/, src/ and tests/; imports point down only; nothing heavy at the door."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nasp_lightning.cli import conf_dir
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "nasp_lightning"
+TESTS = ROOT / "tests"
+
+# Rooms from the ground up; a file may import from lower floors and its own.
+FLOORS = (
+    {"error", "storage"},
+    {"metric", "space", "benchmark"},
+    {"predictor", "network"},
+    {"data"},
+    {"task"},
+    {"evaluator", "estimation_code", "run_folder"},
+    {"framework", "search", "callbacks"},
+    {"job", "report", "logger", "sweep"},
+    {"cli"},
+)
+FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
+# Imports made within a function that look up for a reason.
+ALLOWED_UP = {
+    ("benchmark", "cli"): "where the shipped maps of columns are",
+    ("job", "cli"): "where the shipped configs are",
+}
+# Groups of third-party objects and of the sets of words; they have no code here.
+CONFIG_ONLY = {
+    *("optimizer", "scheduler", "trainer", "logger", "hydra", "paths"),
+    *("experiment", "sweep", "split"),
+}
+NOUNS_WITHOUT_CONFIG = {"metric", "report"}
+HEAVY = ("torch", "lightning", "numpy", "scipy", "wandb", "matplotlib", "pandas", "sklearn")
+
+
+def rooms() -> list[str]:
+    return sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
+
+
+def source_files() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Names under ``nasp_lightning`` that a file imports, as far as rooms go."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: imports are absolute"
+            parts = node.module.split(".")
+            if parts[0] == "nasp_lightning":
+                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                if parts[0] == "nasp_lightning" and len(parts) > 1:
+                    found.add(parts[1])
+    return found
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_down(path: Path) -> None:
+    parts = path.relative_to(SOURCE).parts
+    room = parts[0] if len(parts) > 1 else path.stem
+    if room in ("__init__", "__main__"):
+        return
+    assert room in FLOOR, f"{room} has no place in the house: add it to FLOORS"
+    for name in imported(path) - {"__version__"}:
+        up = FLOOR[name] > FLOOR[room]
+        assert not up or (room, name) in ALLOWED_UP, f"{path}: {room} imports {name} above it"
+
+
+def test_configs_mirror_the_code() -> None:
+    groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
+    assert groups - CONFIG_ONLY <= set(rooms()), "a config group without a room in src/"
+    assert set(rooms()) - NOUNS_WITHOUT_CONFIG <= groups, "a room without a config group"
+
+
+def test_tests_mirror_the_code() -> None:
+    """Every room has its tests, and a test file is named after what it tests."""
+    for room in rooms():
+        files = [path.stem.removeprefix("test_") for path in (TESTS / room).glob("test_*.py")]
+        assert files, f"no tests of {room}"
+        stems = {path.stem for path in (SOURCE / room).glob("*.py")}
+        for stem in files:
+            assert stem in stems | {"main"}, f"tests/{room}/test_{stem}.py tests nothing of {room}"
+
+
+@pytest.mark.parametrize("group", sorted(set(rooms()) - NOUNS_WITHOUT_CONFIG))
+def test_a_component_has_one_name(group: str) -> None:
+    """``predictor=tnasp`` is conf/predictor/tnasp.yaml is src/nasp_lightning/predictor/tnasp.py."""
+    for path in sorted((conf_dir() / group).glob("*.yaml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        target = content.get("_target_", "")
+        if target.startswith(f"nasp_lightning.{group}."):
+            assert target.split(".")[2] == path.stem, path
+        elif not target and group != "callbacks":
+            assert (SOURCE / group / f"{path.stem}.py").is_file(), path
+
+
+def targets(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["_target_"]] if isinstance(node.get("_target_"), str) else []
+        return own + [name for value in node.values() for name in targets(value)]
+    return [name for item in node for name in targets(item)] if isinstance(node, list) else []
+
+
+def test_every_target_exists() -> None:
+    from importlib import import_module
+
+    names = set()
+    for path in conf_dir().rglob("*.yaml"):
+        names |= set(targets(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    assert len(names) > 10
+    for name in sorted(names):
+        module, _, attribute = name.rpartition(".")
+        if module.startswith("pytorch_lightning"):
+            continue
+        assert hasattr(import_module(module), attribute), name
+
+
+def modules_after(statement: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statement}; import sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import nasp_lightning, nasp_lightning.cli, hydra_plugins.nasp_process_launcher",
+        "import nasp_lightning.benchmark, nasp_lightning.report, nasp_lightning.storage",
+    ],
+)
+def test_nothing_heavy_is_imported_at_the_door(statement: str) -> None:
+    assert not modules_after(statement) & set(HEAVY)
+
+
+def test_the_lazy_names_exist() -> None:
+    import nasp_lightning
+
+    for name in nasp_lightning.__all__:
+        assert getattr(nasp_lightning, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = nasp_lightning.nothing
+
+
+def test_files_are_read_in_one_sitting() -> None:
+    long = {path.name for path in source_files() if len(path.read_text().splitlines()) > 450}
+    assert not long
