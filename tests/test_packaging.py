@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,31 @@ def test_every_dependency_has_its_reason_beside_it() -> None:
     for line in listed.splitlines():
         if line.lstrip().startswith('"') and "nasp-lightning[" not in line:
             assert "#" in line, line
+
+
+def imported_packages(folder: Path) -> set[str]:
+    """Top-level names that the code in a folder imports, wherever in a file."""
+    found: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found
+
+
+def test_every_imported_package_is_a_declared_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = list(project["dependencies"])
+    for name in ("report", "wandb", "search"):
+        lines += project["optional-dependencies"][name]
+    declared = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in lines}
+    own = {"nasp_lightning", "hydra_plugins"}
+    providers = packages_distributions()
+    for name in imported_packages(ROOT / "src") - own - sys.stdlib_module_names:
+        distributions = {item.lower().replace("_", "-") for item in providers.get(name, [name])}
+        assert distributions & declared, f"src imports {name} of {sorted(distributions)}"
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
