@@ -1,0 +1,239 @@
+"""Architectures evaluated by a benchmark's table, each label counted once.
+
+A search sees validation accuracies only, as training does; what it found is judged by the mean
+test accuracy, whose reading is not counted.
+
+Example:
+    >>> evaluator = TableEvaluator(table, space, dataset="cifar10", budget=150)  # doctest: +SKIP
+    >>> evaluator.evaluate_rows(np.array([11, 42]))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
+from nasp_lightning.data.labels import FAILED_TEST, check_accuracies, mean_run, training_labels
+from nasp_lightning.error import NaspError
+from nasp_lightning.evaluator.base import Architecture, Array, Evaluator
+from nasp_lightning.space.base import Space
+
+
+class TableEvaluator(Evaluator):
+    """Looks accuracies up.
+
+    Args:
+        table: the benchmark.
+        space: of its architectures.
+        dataset: whose accuracies, such as ``cifar10``.
+        epochs: training budget of the benchmark's runs.
+        reduction: label from the runs: ``single`` or ``mean``.
+        failed_below: accuracy under which a run failed, or None.
+        budget: labels that may be used; None for no bound.
+
+    Attributes:
+        label_metric: what labels are: validation accuracy, or test accuracy where the source has
+            no other.
+        test_metric: what ``truth`` is: test accuracy, or validation where there is no other.
+        rows: ``[n]`` rows of the table that can be evaluated and judged.
+        row_labels: ``[N]`` label of every row, NaN where there is none.
+        truth: ``[N]`` mean test accuracy, for judging alone.
+
+    Raises:
+        NaspError: if the table has no accuracy of that data set and training budget.
+    """
+
+    def __init__(
+        self,
+        table: BenchmarkTable,
+        space: Space,
+        dataset: str = "cifar10",
+        epochs: int = 200,
+        reduction: str = "mean",
+        failed_below: float | None = None,
+        budget: int | None = None,
+    ) -> None:
+        super().__init__(space, budget)
+        self.table, self.dataset, self.epochs = table, dataset, epochs
+        self.reduction, self.failed_below = reduction, failed_below
+        self.label_metric, self.test_metric = self._choose_metrics()
+        self.row_labels = self._read_labels()
+        self.truth = mean_run(self._values(self.test_metric), self._failed_test())
+        self.rows = np.flatnonzero(~np.isnan(self.row_labels) & ~np.isnan(self.truth))
+        if not len(self.rows):
+            raise NaspError(
+                f"no architecture of the benchmark has both {self.label_metric} and "
+                f"{self.test_metric} of {dataset} at {epochs} epochs: choose another source"
+            )
+        self._seconds = self._read_seconds()
+        self._usable = np.isin(np.arange(len(table)), self.rows)
+
+    @property
+    def size(self) -> int:
+        """Architectures that can be evaluated."""
+        return len(self.rows)
+
+    @property
+    def best(self) -> float:
+        """The best mean test accuracy that a search can reach."""
+        return float(self.truth[self.rows].max())
+
+    @cached_property
+    def everything(self) -> list[Architecture]:
+        """The architectures of ``rows``."""
+        return [self._architecture(int(row)) for row in self.rows]
+
+    def architectures(self, rows: Array) -> list[Architecture]:
+        """Architectures of rows of the table.
+
+        Raises:
+            NaspError: for a row that the table does not have, or that has no label.
+        """
+        rows = np.atleast_1d(np.asarray(rows))
+        if rows.dtype.kind not in "iu" or ((rows < 0) | (rows >= len(self.table))).any():
+            raise NaspError(
+                f"rows of the table must be whole numbers from 0 to {len(self.table) - 1}"
+            )
+        if not self._usable[rows].all():
+            row = rows[~self._usable[rows]][0]
+            raise NaspError(f"architecture {row} of the table has no label: choose another")
+        return [self._architecture(int(row)) for row in rows]
+
+    def evaluate_rows(self, rows: Array) -> Array:
+        """As :meth:`evaluate`, for rows ``[n]`` of the table."""
+        return self.evaluate(self.architectures(rows))
+
+    def evaluate_arrays(self, operations: Array, adjacency: Array | None = None) -> Array:
+        """As :meth:`evaluate`, for native arrays ``[n, T]`` and ``[n, V, V]``.
+
+        Raises:
+            NaspError: if one is no architecture of the space, or the table does not have it.
+        """
+        self.space.validate(operations, adjacency)
+        found = [
+            self.find(codes, None if adjacency is None else adjacency[number])
+            for number, codes in enumerate(operations)
+        ]
+        missing = [number for number, item in enumerate(found) if item is None]
+        if missing:
+            raise NaspError(
+                f"architecture {missing[0]} of those asked for is not in the table "
+                f"({len(self.rows)} architectures can be evaluated)"
+            )
+        return self.evaluate([item for item in found if item is not None])
+
+    def find(self, operations: Array, adjacency: Array | None = None) -> Architecture | None:
+        """The table's architecture equal, or isomorphic where the table says so, to the arrays."""
+        row = self._index.get(self._key(operations, adjacency))
+        return None if row is None or not self._usable[row] else self._architecture(row)
+
+    def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
+        """``count`` distinct rows that were not evaluated yet, drawn uniformly.
+
+        Raises:
+            NaspError: if fewer are left.
+        """
+        used = {item.key for item in self._architectures}
+        if count > len(self.rows) - len(used):
+            raise NaspError(
+                f"{count} further architectures were asked for, but {len(self.rows) - len(used)} "
+                f"of the table's {len(self.rows)} are left: ask for fewer labels"
+            )
+        drawn = rng.choice(self.rows, size=count + len(used), replace=False)
+        return [self._architecture(int(row)) for row in drawn if int(row) not in used][:count]
+
+    def labels(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+        """Label and seconds ``[n]``; of an architecture that failed, the mean of its runs."""
+        rows = rows_of(architectures)
+        return self.row_labels[rows], self._seconds[rows]
+
+    def cost(self, name: str, architectures: Sequence[Architecture]) -> Array:
+        """``[n]`` float64 of the table's costs, such as ``parameters`` or ``flops``."""
+        if name not in self.table.costs:
+            have = ", ".join(sorted(self.table.costs)) or "none"
+            raise NaspError(f"search.cost={name}: this source has no such cost; it has: {have}")
+        values = np.asarray(self.table.costs[name][rows_of(architectures)])
+        if values.ndim > 1:
+            values = mean_run(values)
+        if np.isnan(values).any():
+            raise NaspError(f"search.cost={name}: some architectures have no value in this source")
+        return values.astype(np.float64)
+
+    def _architecture(self, row: int) -> Architecture:
+        adjacency = self.table.adjacency
+        return Architecture(
+            row, self.table.operations[row], None if adjacency is None else adjacency[row]
+        )
+
+    @cached_property
+    def _key(self) -> Callable[[Array, Array | None], Hashable]:
+        space: Any = self.space
+        if self.table.keys is not None and hasattr(space, "key"):
+            return lambda operations, adjacency: bytes(space.key(operations, adjacency))
+        if hasattr(space, "index_of"):
+            return lambda operations, adjacency: int(space.index_of(operations[None])[0])
+        return _bytes
+
+    @cached_property
+    def _index(self) -> dict[Hashable, int]:
+        space: Any = self.space
+        keys: list[Hashable]
+        if self.table.keys is not None and hasattr(space, "key"):
+            keys = [bytes(key) for key in self.table.keys]
+        elif hasattr(space, "index_of"):
+            keys = space.index_of(self.table.operations).tolist()
+        else:
+            adjacency = self.table.adjacency
+            keys = [
+                _bytes(codes, None if adjacency is None else adjacency[row])
+                for row, codes in enumerate(self.table.operations)
+            ]
+        return {key: row for row, key in enumerate(keys)}
+
+    def _values(self, quantity: str) -> Array:
+        return self.table.metric(metric_name(self.dataset, quantity, self.epochs))
+
+    def _choose_metrics(self) -> tuple[str, str]:
+        known = [
+            quantity
+            for quantity in ("validation_accuracy", "test_accuracy")
+            if metric_name(self.dataset, quantity, self.epochs) in self.table.metrics
+        ]
+        if not known:
+            have = ", ".join(sorted(self.table.metrics)) or "none"
+            raise NaspError(
+                f"benchmark.dataset={self.dataset}, benchmark.epochs={self.epochs}: this source "
+                f"has no such accuracy; it has {have}"
+            )
+        return known[0], known[-1]
+
+    def _failed_test(self) -> float | None:
+        both = self.label_metric != self.test_metric
+        return None if self.failed_below is None else FAILED_TEST if both else self.failed_below
+
+    def _read_labels(self) -> Array:
+        values = self._values(self.label_metric)
+        labels = training_labels(values, self.reduction, self.failed_below)
+        check_accuracies(self._values(self.test_metric))
+        return np.where(np.isnan(labels), mean_run(values), labels)
+
+    def _read_seconds(self) -> Array:
+        name = metric_name(self.dataset, "train_seconds", self.epochs)
+        if name not in self.table.costs:
+            return np.full(len(self.table), np.nan)
+        seconds = np.asarray(self.table.costs[name], dtype=np.float64)
+        return seconds if seconds.ndim == 1 else mean_run(seconds)
+
+
+def rows_of(architectures: Sequence[Architecture]) -> Array:
+    """``[n]`` int64 rows of the table of its architectures."""
+    return np.array([item.key for item in architectures], dtype=np.int64)
+
+
+def _bytes(operations: Array, adjacency: Array | None) -> bytes:
+    codes = np.asarray(operations, dtype=np.uint8).tobytes()
+    return codes if adjacency is None else codes + np.asarray(adjacency, np.uint8).tobytes()

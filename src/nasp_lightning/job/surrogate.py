@@ -1,0 +1,164 @@
+"""Any predictor of a config as a search's surrogate: fitted anew on whatever was labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Trainer, seed_everything
+from torch import Tensor, nn
+
+from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.error import NaspError
+from nasp_lightning.evaluator.base import Architecture
+from nasp_lightning.evaluator.table import rows_of
+from nasp_lightning.job.construction import constructing
+from nasp_lightning.job.train_predictor import make_data, make_task, set_threads
+from nasp_lightning.predictor.base import ClassicalPredictor
+from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.run_folder import stem
+from nasp_lightning.space.base import Space
+from nasp_lightning.task.predictor import Phase
+
+Array = npt.NDArray[Any]
+Config = dict[str, Any]
+
+
+class TableSurrogate:
+    """The config's predictor, neural or classical, on the rows of one table.
+
+    A neural one is trained as ``framework=supervised`` does, by the config's task, optimizer,
+    schedule and trainer. Nothing of the table's labels is read here.
+
+    Args:
+        config: resolved config.
+        table: the benchmark.
+        space: encodes it.
+        folder: the run's, for the trainer.
+
+    Raises:
+        NaspError: for a framework that asks for labels of its own, or a setting that cannot be.
+    """
+
+    def __init__(self, config: Config, table: BenchmarkTable, space: Space, folder: Path) -> None:
+        framework = stem(config["framework"]["_target_"])
+        if framework != "supervised":
+            raise NaspError(
+                f"framework={framework} asks for labels of its own, which a search could not "
+                "count: set framework=supervised"
+            )
+        self.config, self.folder = config, folder
+        # The split is the search's business: a smallest one stands in until the first fit.
+        settings = {"train_size": 1, "validation_size": 0, "train_on_validation": False}
+        small = {**config, "data": {**config["data"], **settings, "test_size": "all"}}
+        self.data = make_data(small, table, space)
+        self.published = config["data"].get("normalisation") == "published"
+        with constructing("predictor"):
+            self.make_predictor = instantiate(config["predictor"])
+        self.predictor = self._new_predictor()
+
+    @property
+    def neural(self) -> bool:
+        """Whether it is trained by gradients."""
+        return isinstance(self.predictor, nn.Module)
+
+    def check_posterior(self) -> None:
+        """Refuse a predictor that does not say how sure it is.
+
+        Raises:
+            NaspError: if it has neither ``posterior`` nor ``predict``.
+        """
+        if self._posterior() is None:
+            name = stem(self.config["predictor"]["_target_"])
+            raise NaspError(
+                f"predictor={name} does not say how sure it is, which search=bonas needs: choose "
+                "predictor=gaussian_process or predictor=bonas"
+            )
+
+    def fit(self, architectures: Sequence[Architecture], accuracies: Array, seed: int) -> None:
+        """Fit from scratch on ``n`` architectures and their accuracies ``[n]``."""
+        data, rows = self.data, rows_of(architectures)
+        if not self.published:
+            deviation = float(accuracies.std())
+            data.mean, data.std = float(accuracies.mean()), deviation if deviation > 0 else 1.0
+        data.seed, data.train_indices = seed, rows
+        data.split = replace(data.split, train=rows)
+        seed_everything(seed, workers=False, verbose=False)
+        self.predictor = self._new_predictor()
+        indices, labels = torch.from_numpy(rows), data.normalise(accuracies)
+        set_threads(self.config.get("threads"), fitting=True)
+        if not self.neural:
+            if getattr(self.predictor, "needs_labels", True):
+                self.predictor.fit(data.graphs[indices], labels.double().numpy())
+            return
+        self._train(indices, labels)
+
+    def score(self, architectures: Sequence[Architecture]) -> Array:
+        """``[N]`` float64 scores."""
+        graphs = self.data.graphs[torch.from_numpy(rows_of(architectures))]
+        set_threads(self.config.get("threads"), fitting=False)
+        if self.neural:
+            return np.asarray(score_all(self.predictor, graphs).double().cpu().numpy())
+        return np.asarray(self.predictor.score(graphs), dtype=np.float64)
+
+    def posterior(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+        """Mean and standard deviation ``[N]`` of the accuracy."""
+        self.check_posterior()
+        graphs = self.data.graphs[torch.from_numpy(rows_of(architectures))]
+        if self.neural:
+            self.predictor.eval()
+        with torch.no_grad():
+            mean, deviation = map(_array, self._posterior()(graphs))
+        return mean * self.data.std + self.data.mean, deviation * self.data.std
+
+    def _posterior(self) -> Any:
+        found = getattr(self.predictor, "posterior", None) or getattr(
+            self.predictor, "predict", None
+        )
+        return found if callable(found) else None
+
+    def _new_predictor(self) -> Any:
+        with constructing("predictor"):
+            predictor = self.make_predictor(shape=self.data.shape)
+        if hasattr(predictor, "set_label_scale"):
+            predictor.set_label_scale(self.data.mean, self.data.std)
+        if not isinstance(predictor, nn.Module | ClassicalPredictor):
+            raise NaspError(
+                f"predictor {stem(self.config['predictor']['_target_'])} is neither a "
+                "torch.nn.Module nor has it the methods fit and score"
+            )
+        return predictor
+
+    def _train(self, indices: Tensor, labels: Tensor) -> None:
+        data, epochs = self.data, self.config["trainer"]["max_epochs"]
+        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+            raise NaspError(f"trainer.max_epochs={epochs}: it must be a whole number, at least 1")
+        task = make_task(self.config, self.predictor, data)
+        task.phases = [Phase("supervised", epochs)]
+        with constructing("trainer"):
+            trainer = Trainer(
+                **self.config["trainer"],
+                devices=1,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                limit_val_batches=0,
+                default_root_dir=self.folder,
+            )
+        device = trainer.strategy.root_device
+        data.graphs = data.graphs.to(device)
+        data.set_training(indices.to(device), labels.to(device))
+        trainer.fit(task, datamodule=data)
+
+
+def _array(values: Any) -> Array:
+    tensor = values.detach().cpu() if isinstance(values, Tensor) else values
+    return np.asarray(tensor, dtype=np.float64)

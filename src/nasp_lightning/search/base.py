@@ -1,0 +1,139 @@
+"""What every search strategy is: a loop that spends a planned number of labels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.evaluator.base import Architecture, Evaluator
+
+Array = npt.NDArray[Any]
+
+IDLE = 1000  # mutants in a row that were all evaluated before
+
+
+class Surrogate(Protocol):
+    """A predictor as a search uses it: fitted anew whenever there are more labels."""
+
+    def fit(self, architectures: Sequence[Architecture], accuracies: Array, seed: int) -> None:
+        """Fit ``n`` architectures and their accuracies ``[n]``, from scratch."""
+
+    def score(self, architectures: Sequence[Architecture]) -> Array:
+        """``[N]`` scores, higher is better."""
+
+    def posterior(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+        """Mean and standard deviation ``[N]`` of the accuracy."""
+
+
+class Search(ABC):
+    """Spends ``labels`` labels of an evaluator.
+
+    Args:
+        labels: architectures to evaluate in one repeat.
+
+    Attributes:
+        needs_predictor: whether :meth:`run` needs a surrogate.
+        anytime: whether the best found so far means something before the last label.
+
+    Raises:
+        NaspError: if a setting cannot be.
+    """
+
+    needs_predictor: ClassVar[bool] = False
+    anytime: ClassVar[bool] = True
+
+    def __init__(self, labels: int = 200) -> None:
+        self.labels = whole("labels", labels)
+
+    def check(self, evaluator: Evaluator) -> None:
+        """Refuse what cannot be, before anything is read.
+
+        Raises:
+            NaspError: if the budget, or the table, is smaller than the plan.
+        """
+        plan = self.plan()
+        if evaluator.budget is not None and self.labels > evaluator.budget:
+            raise NaspError(
+                f"evaluator.budget={evaluator.budget} is less than the {self.labels} labels that "
+                f"the search plans ({plan}): lower the plan, or raise the budget"
+            )
+        if evaluator.size is not None and self.labels > evaluator.size:
+            raise NaspError(
+                f"the search plans {self.labels} labels ({plan}), but only {evaluator.size} "
+                "architectures can be evaluated: plan fewer"
+            )
+
+    def plan(self) -> str:
+        """The settings that make the number of labels."""
+        return f"search.labels={self.labels}"
+
+    @abstractmethod
+    def run(
+        self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None
+    ) -> dict[str, Array]:
+        """Search; what was evaluated is in ``evaluator.history``.
+
+        Args:
+            evaluator: fresh, or reset.
+            rng: the only source of randomness.
+            surrogate: where ``needs_predictor``.
+
+        Returns:
+            What the strategy has to say besides, as arrays by name; mostly nothing.
+        """
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """A setting that must be a whole number.
+
+    Raises:
+        NaspError: if it is not, or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise NaspError(f"search.{name}={value}: it must be a whole number, at least {least}")
+    return value
+
+
+def need(surrogate: Surrogate | None) -> Surrogate:
+    """The surrogate of a strategy that needs one.
+
+    Raises:
+        NaspError: if there is none.
+    """
+    if surrogate is None:
+        raise NaspError("this search needs a predictor: choose one by predictor=…")
+    return surrogate
+
+
+def fit_labelled(surrogate: Surrogate, evaluator: Evaluator, rng: np.random.Generator) -> None:
+    """Fit a surrogate on all that was evaluated; runs that failed cost a label but teach nothing.
+
+    Raises:
+        NaspError: if fewer than two architectures are left.
+    """
+    accuracies = evaluator.accuracies
+    good = np.flatnonzero(accuracies >= (getattr(evaluator, "failed_below", None) or -np.inf))
+    if len(good) < 2:
+        raise NaspError(
+            f"{len(good)} of {len(accuracies)} labelled architectures can be fitted: a predictor "
+            "needs two; raise the number of initial labels"
+        )
+    history = evaluator.history
+    seed = int(rng.integers(2**31))
+    surrogate.fit([history[row] for row in good], accuracies[good], seed)
+
+
+def fresh_mutant(
+    evaluator: Evaluator, rng: np.random.Generator, parents: list[Architecture]
+) -> Architecture:
+    """A mutant of one of the parents that was not evaluated; after many in vain, a random one."""
+    for _ in range(IDLE):
+        mutant = evaluator.mutate(rng, parents[int(rng.integers(len(parents)))])
+        if not evaluator.known(mutant):
+            return mutant
+    return evaluator.sample(rng, 1)[0]

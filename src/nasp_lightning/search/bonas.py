@@ -1,0 +1,128 @@
+"""Bayesian optimization: mutants of the best, chosen by the predictor's expected improvement.
+
+After Shi et al., "Bridging the Gap between Sample-based and One-shot Neural Architecture Search
+with BONAS" (NeurIPS 2020, arXiv 1911.09336), without its weight sharing: here an evaluation is a
+label. Any predictor that says how sure it is will do (``predictor=bonas``, the paper's, or
+``gaussian_process``). The paper acquires by an upper confidence bound; expected improvement is
+our default.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.search.base import (
+    Array,
+    Search,
+    Surrogate,
+    fit_labelled,
+    fresh_mutant,
+    need,
+    whole,
+)
+
+ACQUISITIONS = ("expected_improvement", "upper_confidence_bound")
+
+
+class BONAS(Search):
+    """Rounds of: fit on all labels, propose, evaluate the ``batch`` of the highest acquisition.
+
+    Args:
+        labels: architectures to evaluate, the initial ones included.
+        initial: drawn at random before the first fit.
+        batch: evaluated between two fits.
+        candidates: architectures proposed in a round.
+        parents: the best evaluated so far, whose mutants are proposed.
+        random_share: share of the candidates that are drawn at random instead.
+        acquisition: ``expected_improvement`` or ``upper_confidence_bound``.
+        kappa: deviations of the upper confidence bound.
+
+    Raises:
+        NaspError: if a setting cannot be, or the initial labels exceed all.
+    """
+
+    needs_predictor: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        labels: int = 200,
+        initial: int = 20,
+        batch: int = 10,
+        candidates: int = 200,
+        parents: int = 20,
+        random_share: float = 0.25,
+        acquisition: str = "expected_improvement",
+        kappa: float = 0.5,
+    ) -> None:
+        super().__init__(labels)
+        self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
+        self.candidates = whole("candidates", candidates, self.batch)
+        self.parents = whole("parents", parents)
+        self.random_share, self.acquisition, self.kappa = random_share, acquisition, kappa
+        if self.initial > self.labels:
+            raise NaspError(
+                f"search.initial={initial} is more than search.labels={labels}: choose fewer"
+            )
+        if not 0 <= random_share <= 1:
+            raise NaspError(f"search.random_share={random_share}: it must lie between 0 and 1")
+        if acquisition not in ACQUISITIONS:
+            raise NaspError(
+                f"search.acquisition={acquisition}: choose " + " or ".join(ACQUISITIONS)
+            )
+
+    def run(
+        self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None
+    ) -> dict[str, Array]:
+        """Optimize until the labels are spent."""
+        self.check(evaluator)
+        surrogate = need(surrogate)
+        evaluator.evaluate(evaluator.sample(rng, self.initial))
+        while (left := self.labels - evaluator.labels_used) > 0:
+            fit_labelled(surrogate, evaluator, rng)
+            proposed = self.propose(evaluator, rng)
+            mean, deviation = surrogate.posterior(proposed)
+            if self.acquisition == "expected_improvement":
+                gain = expected_improvement(mean, deviation, float(evaluator.accuracies.max()))
+            else:
+                gain = mean + self.kappa * deviation
+            best = np.argsort(-gain, kind="stable")[: min(self.batch, left)]
+            evaluator.evaluate([proposed[number] for number in best])
+        return {}
+
+    def propose(self, evaluator: Evaluator, rng: np.random.Generator) -> list[Architecture]:
+        """Distinct candidates that were not evaluated: mutants of the best, and some at random."""
+        history, accuracies = evaluator.history, evaluator.accuracies
+        top = np.argsort(-accuracies, kind="stable")[: self.parents]
+        parents = [history[row] for row in top]
+        left = len(history) if evaluator.size is None else evaluator.size - len(history)
+        wanted = self.candidates if evaluator.size is None else min(self.candidates, left)
+        found: dict[object, Architecture] = {}
+        for item in evaluator.sample(rng, round(self.random_share * wanted)):
+            found[item.key] = item
+        for _ in range(4 * self.candidates):  # the best have so many neighbours and no more
+            if len(found) >= wanted:
+                break
+            mutant = fresh_mutant(evaluator, rng, parents)
+            found[mutant.key] = mutant
+        while len(found) < min(wanted, self.batch):
+            for item in evaluator.sample(rng, min(wanted, self.batch)):
+                found[item.key] = item
+        return list(found.values())
+
+
+def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
+    """``[N]`` expectation of max(y - best, 0) for y normal with that mean and deviation.
+
+    Jones et al., "Efficient Global Optimization of Expensive Black-Box Functions" (1998).
+    """
+    from scipy.stats import norm
+
+    gap = np.asarray(mean, dtype=np.float64) - best
+    spread = np.maximum(np.asarray(deviation, dtype=np.float64), 1e-12)
+    ratio = gap / spread
+    improvement: Array = gap * norm.cdf(ratio) + spread * norm.pdf(ratio)
+    return improvement
