@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import functools
 import os
 import subprocess
 import sys
@@ -79,6 +81,11 @@ def write_csv(path: Path, count: int = 100, seed: int = 0) -> Path:
 
 def make_config(*overrides: str) -> dict[str, Any]:
     """The resolved config of a command line, composed in this process."""
+    return copy.deepcopy(_composed(overrides))
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     register_resolvers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -61,6 +61,12 @@ class MetricsFile(Callback):
         if len(self._rows) >= self.flush_epochs:
             self._flush()
 
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write the epochs that a run resumed from this checkpoint will not repeat."""
+        self._flush()
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the rest."""
         self._flush()
