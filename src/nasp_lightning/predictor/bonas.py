@@ -218,4 +218,5 @@ def expected_improvement(mean: Tensor, deviation: Tensor, best: Tensor | float) 
     """``E[max(0, y − best)]`` for ``y ~ N(mean, deviation²)``, elementwise."""
     gamma = (mean - best) / deviation
     density = torch.exp(-(gamma**2) / 2) / math.sqrt(2 * math.pi)
-    return deviation * (gamma * torch.special.ndtr(gamma) + density)
+    expected: Tensor = deviation * (gamma * torch.special.ndtr(gamma) + density)
+    return expected

@@ -24,11 +24,13 @@ from nasp_lightning.predictor.laplacian import (
     normalised_laplacian,
     sinusoidal_positions,
 )
+from nasp_lightning.predictor.tnasp_encoder import GCNEncoder, MLPEncoder
 from nasp_lightning.predictor.transformer import NORM_EPSILON, EncoderLayer, TransformerEncoder
 from nasp_lightning.space.base import Graphs, Shape
 
 POSITIONAL = ("laplacian", "normalised_laplacian", "eigenvectors", "sinusoidal")
 PADDING = ("published", "masked")
+ENCODERS = ("transformer", "gcn", "mlp")
 
 
 class TNASP(nn.Module):
@@ -50,9 +52,11 @@ class TNASP(nn.Module):
         eigenvectors: how many, where ``positional=eigenvectors``.
         padding: ``published``: padded slots carry the published padding token and take part in
             attention and in the mean; ``masked``: they take part in neither.
+        encoder: ``transformer`` (published), or what replaces it in Table 6: ``gcn``, ``mlp``.
 
     Raises:
-        NaspError: if ``positional`` or ``padding`` is unknown or both branches are shielded.
+        NaspError: if ``positional``, ``padding`` or ``encoder`` is unknown or both branches are
+            shielded.
     """
 
     def __init__(
@@ -70,10 +74,12 @@ class TNASP(nn.Module):
         positional: str = "laplacian",
         eigenvectors: int = 4,
         padding: str = "published",
+        encoder: str = "transformer",
     ) -> None:
         super().__init__()
         _check_choice("positional", positional, POSITIONAL)
         _check_choice("padding", padding, PADDING)
+        _check_choice("encoder", encoder, ENCODERS)
         if not (operation_branch or positional_branch):
             raise NaspError(
                 "predictor.operation_branch and predictor.positional_branch are both false: "
@@ -92,9 +98,15 @@ class TNASP(nn.Module):
             self._build_positions(embedding_dim)
         self.register_buffer("token_row", _token_rows(shape, padding), persistent=False)
         self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPSILON)
-        self.encoder = TransformerEncoder(
-            layers, embedding_dim, heads, head_dim, feedforward_dim, dropout
-        )
+        self.encoder: TransformerEncoder | GCNEncoder | MLPEncoder
+        if encoder == "gcn":
+            self.encoder = GCNEncoder(shape, layers, embedding_dim, dropout)
+        elif encoder == "mlp":
+            self.encoder = MLPEncoder(layers, embedding_dim, feedforward_dim, dropout)
+        else:
+            self.encoder = TransformerEncoder(
+                layers, embedding_dim, heads, head_dim, feedforward_dim, dropout
+            )
         self.hidden = nn.Linear(embedding_dim + shape.features, regressor_dim, bias=False)
         self.score = nn.Linear(regressor_dim, 1, bias=False)
         self.apply(_initialise)
@@ -113,7 +125,11 @@ class TNASP(nn.Module):
     def forward(self, graphs: Graphs) -> Tensor:
         """Scores ``[B]`` of a batch of architectures, on the normalised labels' scale."""
         real = self._real_tokens(graphs)
-        tokens = self.encoder(self.embed(graphs), real)
+        tokens = self.embed(graphs)
+        if isinstance(self.encoder, TransformerEncoder):
+            tokens = self.encoder(tokens, real)
+        else:
+            tokens = self.encoder(tokens, graphs)
         return self.regress(self.pool(tokens, real), graphs.features)
 
     def embed(self, graphs: Graphs) -> Tensor:
@@ -147,8 +163,13 @@ class TNASP(nn.Module):
         hidden = F.dropout(F.linear(pooled, self.hidden.weight), self.dropout, self.training)
         return F.linear(hidden, self.score.weight).squeeze(-1)
 
-    def scoring_module(self, graphs: Graphs, dtype: torch.dtype) -> nn.Module:
-        """An algebraically equal, faster form for scoring ``graphs``, without gradients."""
+    def scoring_module(self, graphs: Graphs, dtype: torch.dtype) -> nn.Module | None:
+        """An algebraically equal, faster form for scoring ``graphs``, without gradients.
+
+        None where a GCN or an MLP replaces the transformer: they are fast as they are.
+        """
+        if not isinstance(self.encoder, TransformerEncoder):
+            return None
         from nasp_lightning.predictor.tnasp_scoring import TNASPScoring
 
         return TNASPScoring(self, graphs, dtype)

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.predictor.dense import linear
+from nasp_lightning.predictor.transformer import TransformerEncoder
 from nasp_lightning.space.base import Graphs
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class TNASPScoring(nn.Module):
         self.predictor = predictor
         self.dtype = dtype
         self.masked = predictor.padding == "masked" and predictor.shape.padding_token is not None
+        assert isinstance(predictor.encoder, TransformerEncoder)
         trained = predictor.encoder.stack()
         norms = [predictor.norm, *(layer.feedforward_norm for layer in trained)]
         self.layers = [
