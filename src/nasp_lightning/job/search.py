@@ -212,7 +212,10 @@ def identity(
 ) -> Config:
     """What a number is a number of: config, benchmark, budget, protocol."""
     table, search = evaluator.table, {**config["search"], "repeats": None}
-    method = {**config, "search": search}
+    predictor = dict(config["predictor"])
+    if predictor.get("seed") == config["seed"]:  # ${seed}
+        predictor["seed"] = None
+    method = {**config, "search": search, "predictor": predictor}
     small = {**config["data"], "train_size": None}
     family = {**method, "search": {**search, "train_size": None}, "data": small}
     return {

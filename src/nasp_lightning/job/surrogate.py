@@ -29,6 +29,13 @@ from nasp_lightning.task.predictor import Phase
 Array = npt.NDArray[Any]
 Config = dict[str, Any]
 
+# Methods that give mean and deviation: of a new label on the labels' scale, or of its logit.
+SURE = ("predict", "posterior")
+
+# Nodes and weights of a normal variable's expectations (Gauss-Hermite).
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
 
 class TableSurrogate:
     """The config's predictor, neural or classical, on the rows of one table.
@@ -62,6 +69,7 @@ class TableSurrogate:
         with constructing("predictor"):
             self.make_predictor = instantiate(config["predictor"])
         self.predictor = self._new_predictor()
+        self.device = torch.device("cpu")
 
     @property
     def neural(self) -> bool:
@@ -72,9 +80,9 @@ class TableSurrogate:
         """Refuse a predictor that does not say how sure it is.
 
         Raises:
-            NaspError: if it has neither ``posterior`` nor ``predict``.
+            NaspError: if it has neither ``predict`` nor ``posterior``.
         """
-        if self._posterior() is None:
+        if not any(callable(getattr(self.predictor, name, None)) for name in SURE):
             name = stem(self.config["predictor"]["_target_"])
             raise NaspError(
                 f"predictor={name} does not say how sure it is, which search=bonas needs: choose "
@@ -104,24 +112,20 @@ class TableSurrogate:
         graphs = self.data.graphs[torch.from_numpy(rows_of(architectures))]
         set_threads(self.config.get("threads"), fitting=False)
         if self.neural:
-            return np.asarray(score_all(self.predictor, graphs).double().cpu().numpy())
+            scores = score_all(self.predictor, graphs, device=self.device)
+            return np.asarray(scores.double().numpy())
         return np.asarray(self.predictor.score(graphs), dtype=np.float64)
 
     def posterior(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
         """Mean and standard deviation ``[N]`` of the accuracy."""
         self.check_posterior()
         graphs = self.data.graphs[torch.from_numpy(rows_of(architectures))]
-        if self.neural:
-            self.predictor.eval()
+        if hasattr(self.predictor, "predict"):
+            mean, deviation = map(_array, self.predictor.predict(graphs))
+            return mean * self.data.std + self.data.mean, deviation * self.data.std
         with torch.no_grad():
-            mean, deviation = map(_array, self._posterior()(graphs))
-        return mean * self.data.std + self.data.mean, deviation * self.data.std
-
-    def _posterior(self) -> Any:
-        found = getattr(self.predictor, "posterior", None) or getattr(
-            self.predictor, "predict", None
-        )
-        return found if callable(found) else None
+            logits = self.predictor.to(self.device).posterior(graphs.to(self.device))
+        return logit_moments(*map(_array, logits))
 
     def _new_predictor(self) -> Any:
         with constructing("predictor"):
@@ -157,6 +161,20 @@ class TableSurrogate:
         data.graphs = data.graphs.to(device)
         data.set_training(indices.to(device), labels.to(device))
         trainer.fit(task, datamodule=data)
+        self.device, data.graphs = device, data.graphs.to("cpu")
+        if hasattr(self.predictor, "fit_posterior"):
+            self.predictor.to(device).fit_posterior(
+                data.graphs[indices].to(device), labels.to(device)
+            )
+
+
+def logit_moments(mean: Array, deviation: Array) -> tuple[Array, Array]:
+    """Mean and deviation ``[N]`` of accuracies whose logits are normal with those ``[N]``."""
+    logits = mean[:, None] + deviation[:, None] * _NODES
+    accuracies = 1 / (1 + np.exp(-logits))
+    expected = accuracies @ _WEIGHTS
+    variance = (accuracies - expected[:, None]) ** 2 @ _WEIGHTS
+    return expected, np.sqrt(variance)
 
 
 def _array(values: Any) -> Array:

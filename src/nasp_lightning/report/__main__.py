@@ -7,8 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nasp_lightning.error import NaspError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nasp_lightning.report.regret import SearchRun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,30 +39,71 @@ def report(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from nasp_lightning.report.collect import collect, describe_problems
+    from nasp_lightning.report.collect import Collection, collect, describe_problems
+    from nasp_lightning.report.regret import find_searches
     from nasp_lightning.report.summary import choose_runs, summarise
     from nasp_lightning.report.table import control_notice, print_tables, to_csv, to_markdown
     from nasp_lightning.storage import write_text
 
-    found = collect(options.runs)
-    problems = found.problems + choose_runs(found.runs)[1]
-    rows = summarise(found.runs, include_published=options.all)
+    searches, damaged = find_searches(options.runs)
+    try:
+        found = collect(options.runs)
+    except NaspError:
+        if not searches or not all(path.exists() for path in options.runs):
+            raise
+        found = Collection([], [])
+    searched = {run.folder for run in searches} | {folder for folder, _ in damaged}
+    problems = [
+        problem
+        for problem in found.problems + choose_runs(found.runs)[1]
+        if problem.folder not in searched
+    ]
+    rows = summarise(found.runs, include_published=options.all) if found.runs else []
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 140, highlight=False)
-    print_tables(rows, console)
-    if options.csv:
-        write_text(options.csv, to_csv(rows))
-    if options.markdown:
-        write_text(options.markdown, to_markdown(rows))
-    if options.plot:
-        from nasp_lightning.report.plot import plot_rows
+    if searches:
+        report_searches(searches, options, console, beside=bool(rows))
+        for folder, reason in damaged:
+            console.print(Text(f"Left out: {folder}: {reason}."))
+    if rows:
+        print_tables(rows, console)
+        if options.csv:
+            write_text(options.csv, to_csv(rows))
+        if options.markdown:
+            write_text(options.markdown, to_markdown(rows))
+        if options.plot:
+            from nasp_lightning.report.plot import plot_rows
 
-        for path in plot_rows(rows, options.plot):
-            console.print(Text(f"wrote {path}"))
-    if notice := control_notice(rows):
-        console.print(Text(notice))
+            for path in plot_rows(rows, options.plot):
+                console.print(Text(f"wrote {path}"))
+        if notice := control_notice(rows):
+            console.print(Text(notice))
     if problems:
         console.print(Text(f"Left out: {describe_problems(problems)}."))
+
+
+def report_searches(
+    searches: list[SearchRun], options: argparse.Namespace, console: Console, beside: bool
+) -> None:
+    """Tables and figures of searches; files have ``_search`` in their name beside other runs'."""
+    from rich.text import Text
+
+    from nasp_lightning.report.regret import (
+        plot_regret,
+        print_regret,
+        regret_csv,
+        summarise_searches,
+    )
+    from nasp_lightning.storage import write_text
+
+    methods = summarise_searches(searches)
+    print_regret(methods, console)
+    if options.csv:
+        path = options.csv
+        write_text(path.with_stem(f"{path.stem}_search") if beside else path, regret_csv(methods))
+    if options.plot:
+        for path in plot_regret(methods, options.plot, options.log):
+            console.print(Text(f"wrote {path}"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables")
     parser.add_argument(
         "--plot", type=Path, metavar="DIR", help="write a figure of each benchmark, PNG and SVG"
+    )
+    parser.add_argument(
+        "--log", action="store_true", help="logarithmic axes in the figures of searches"
     )
     parser.add_argument(
         "--all", action="store_true", help="also list the published methods that were not run"

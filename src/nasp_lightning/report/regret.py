@@ -1,0 +1,346 @@
+"""Searches in the report: regret against the number of labels, as a table and as figures.
+
+A strategy that can be stopped at any label (random, evolution, BONAS) gives one curve; ranking
+("N + K") gives one point for each total budget that was run, and those of one family (the same
+but for N) are joined.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.report.plot import COLOURS, MARKERS, STYLE
+from nasp_lightning.storage import atomic_path
+
+if TYPE_CHECKING:  # the report starts without numpy
+    import numpy.typing as npt
+    from rich.console import Console
+
+FORMAT = "nasp_lightning.search/1"
+MARKS = (50, 100, 150, 200)
+FIELDS = (
+    *("method", "benchmark", "dataset", "source", "space_size", "labels", "repeats"),
+    *("regret_mean", "regret_std", "regret_standard_error", "best_found_mean"),
+    *("best_found_std", "best_reachable", "label_metric", "test_metric"),
+)
+
+
+@dataclass(frozen=True)
+class SearchRun:
+    """One finished run of ``job=search``: its ``results.json`` and curves.
+
+    Attributes:
+        content: of ``results.json``.
+        regret: ``[R, L]`` regret of each repeat after each label.
+        best: ``[R, L]`` accuracy found, likewise.
+    """
+
+    folder: Path
+    content: dict[str, Any]
+    regret: npt.NDArray[Any]
+    best: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Regret after a number of labels, over all repeats, as fractions."""
+
+    labels: int
+    repeats: int
+    regret_mean: float
+    regret_std: float
+    best_mean: float
+    best_std: float
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean regret; NaN for one repeat."""
+        return self.regret_std / math.sqrt(self.repeats)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A strategy on a data set: what it is, and its points by rising number of labels."""
+
+    name: str
+    content: dict[str, Any]
+    points: tuple[Point, ...]
+
+    def at(self, labels: int) -> Point | None:
+        """The point at exactly so many labels."""
+        return next((point for point in self.points if point.labels == labels), None)
+
+
+def find_searches(folders: Sequence[Path]) -> tuple[list[SearchRun], list[tuple[Path, str]]]:
+    """Finished searches in folders, and those that are damaged, with the reason."""
+    runs: dict[tuple[str, int], SearchRun] = {}
+    damaged = []
+    for path in folders:
+        for file in sorted(path.rglob("results.json")) if path.is_dir() else [path]:
+            content = _content(file)
+            if content.get("format") != FORMAT:
+                continue
+            try:
+                run = read_search(file.parent, content)
+            except NaspError as error:
+                damaged.append((file.parent, str(error)))
+            else:
+                runs.setdefault((content["config_hash"], content["seed"]), run)
+    return list(runs.values()), damaged
+
+
+def _content(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}  # the other half of the report names it
+    return content if isinstance(content, dict) else {}
+
+
+def read_search(folder: Path, content: dict[str, Any]) -> SearchRun:
+    """One run with its curves.
+
+    Raises:
+        NaspError: if the curves are absent or damaged, or a field is missing.
+    """
+    import numpy as np
+
+    needed = ("config_hash", "family_hash", "seed", "anytime", "search", "predictor", "settings")
+    shown = ("benchmark", "dataset", "source", "space_size", "label_metric", "test_metric")
+    for name in (*needed, *shown, "best_reachable", "labels", "variant", "data_hash"):
+        if name not in content:
+            raise NaspError(f"no {name}")
+    try:
+        with np.load(folder / "curves.npz", allow_pickle=False) as file:
+            regret, best = file["regret"].astype(float), file["best"].astype(float)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise NaspError("curves.npz is absent or damaged") from error
+    if regret.ndim != 2 or not regret.size or regret.shape != best.shape:
+        raise NaspError("curves.npz is absent or damaged")
+    return SearchRun(folder, content, regret, best)
+
+
+def summarise_searches(runs: Sequence[SearchRun]) -> list[Method]:
+    """Methods by benchmark and data set; seeds are put together, and budgets of one family."""
+
+    def family(run: SearchRun) -> tuple[str, ...]:
+        return (*_panel(run.content), run.content["family_hash"], run.content["data_hash"])
+
+    methods = []
+    for _, group in groupby(sorted(runs, key=lambda run: tuple(map(str, family(run)))), key=family):
+        members = list(group)
+        content = members[0].content
+        methods.append(Method(_name(content), content, tuple(_points(members))))
+    named = [
+        (method.content["benchmark"], method.content["dataset"], method.name) for method in methods
+    ]
+    return sorted(
+        (
+            method
+            if named.count(identity) == 1
+            else Method(f"{method.name} [{method.content['family_hash'][:6]}]", *_rest(method))
+            for method, identity in zip(methods, named, strict=True)
+        ),
+        key=lambda method: (*map(str, _panel(method.content)), method.name),
+    )
+
+
+def _rest(method: Method) -> tuple[dict[str, Any], tuple[Point, ...]]:
+    return method.content, method.points
+
+
+def _panel(content: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(content[name] for name in ("benchmark", "dataset", "source", "space_size"))
+
+
+def _name(content: dict[str, Any]) -> str:
+    name = str(content["search"])
+    if content["predictor"]:
+        name += f" {content['predictor']}"
+        if content.get("loss") not in (None, "mse"):
+            name += f" ({content['loss']})"
+    if not content["anytime"]:
+        name += f", N+{content['settings'].get('top_k', '?')}"
+    return name + "".join(f", {key}={value}" for key, value in content["variant"].items())
+
+
+def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
+    import numpy as np
+
+    lengths = sorted({run.regret.shape[1] for run in runs})
+    anytime = bool(runs[0].content["anytime"])
+    for labels in range(1, lengths[-1] + 1) if anytime else lengths:
+        chosen = [
+            run
+            for run in runs
+            if run.regret.shape[1] == labels or (anytime and run.regret.shape[1] > labels)
+        ]
+        regret = np.concatenate([run.regret[:, labels - 1] for run in chosen])
+        best = np.concatenate([run.best[:, labels - 1] for run in chosen])
+        several = len(regret) > 1
+        yield Point(
+            labels,
+            len(regret),
+            float(regret.mean()),
+            float(regret.std(ddof=1)) if several else math.nan,
+            float(best.mean()),
+            float(best.std(ddof=1)) if several else math.nan,
+        )
+
+
+def print_regret(methods: Sequence[Method], console: Console) -> None:
+    """A table for each data set: mean regret in percentage points, ± its standard error."""
+    from rich.table import Table
+    from rich.text import Text
+
+    for key, group in groupby(methods, key=lambda method: _panel(method.content)):
+        listed = list(group)
+        content = listed[0].content
+        table = Table(
+            title=f"{key[0]}, {key[1]}, source {key[2]} ({key[3]} architectures): regret in points "
+            f"of {content['test_metric']}, best reachable {100 * content['best_reachable']:.2f} %"
+        )
+        table.add_column("search")
+        for mark in MARKS:
+            table.add_column(f"{mark} labels", justify="right")
+        table.add_column("best found at the end", justify="right")
+        table.add_column("repeats", justify="right")
+        for method in listed:
+            last = method.points[-1]
+            table.add_row(
+                Text(method.name),
+                *[_shown(method.at(mark)) for mark in MARKS],
+                f"{_percent(last.best_mean, last.best_std, 2)} ({last.labels})",
+                str(last.repeats),
+            )
+        console.print(table)
+
+
+def _shown(point: Point | None) -> str:
+    return "" if point is None else _percent(point.regret_mean, point.error, 3)
+
+
+def _percent(mean: float, spread: float, digits: int) -> str:
+    text = f"{100 * mean:.{digits}f}"
+    return text if math.isnan(spread) else f"{text} ± {100 * spread:.{digits}f}"
+
+
+def regret_csv(methods: Sequence[Method]) -> str:
+    """Every method at :data:`MARKS` and at its own ends, unrounded; accuracies are fractions."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for method in methods:
+        content = method.content
+        for point in method.points:
+            if point.labels not in MARKS and point is not method.points[-1]:
+                continue
+            numbers = (point.regret_mean, point.regret_std, point.error)
+            found = (point.best_mean, point.best_std, content["best_reachable"])
+            writer.writerow(
+                [
+                    *(method.name, *_panel(content), point.labels, point.repeats),
+                    *("" if math.isnan(value) else repr(value) for value in (*numbers, *found)),
+                    *(content["label_metric"], content["test_metric"]),
+                ]
+            )
+    return text.getvalue()
+
+
+def plot_regret(methods: Sequence[Method], folder: Path, logarithmic: bool = False) -> list[Path]:
+    """Write ``<benchmark>_<dataset>_<source>_<size>_regret.png`` and ``.svg``.
+
+    Lines are means over repeats, bands one standard error; marks with error bars are budgets
+    of strategies that cannot be stopped before.
+
+    Args:
+        methods: of :func:`summarise_searches`.
+        folder: where to.
+        logarithmic: both axes, instead of linear ones.
+
+    Raises:
+        NaspError: if matplotlib is not installed or the folder cannot be written.
+    """
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise NaspError(
+            "plots need matplotlib: pip install 'nasp-lightning[report]', or leave out --plot"
+        ) from error
+    names = list(dict.fromkeys(method.name for method in methods))  # one colour in all figures
+    written = []
+    for key, group in groupby(methods, key=lambda method: _panel(method.content)):
+        with matplotlib.rc_context(STYLE):
+            figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+            FigureCanvasAgg(figure)
+            _draw(figure, list(group), names, logarithmic)
+            for kind in ("png", "svg"):
+                path = folder / f"{'_'.join(map(str, key))}_regret.{kind}"
+                metadata = {"Date": None} if kind == "svg" else None
+                with atomic_path(path) as temporary:
+                    figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
+                written.append(path)
+    return written
+
+
+def _draw(figure: Any, methods: Sequence[Method], names: Sequence[str], logarithmic: bool) -> None:
+    axes = figure.subplots()
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    for method in methods:
+        index = names.index(method.name)
+        colour = COLOURS[index % len(COLOURS)]
+        labels = [point.labels for point in method.points]
+        means = [100 * point.regret_mean for point in method.points]
+        errors = [0.0 if math.isnan(p.error) else 100 * p.error for p in method.points]
+        if method.content["anytime"]:
+            axes.plot(labels, means, color=colour, linewidth=1.6, label=method.name)
+            low = [mean - error for mean, error in zip(means, errors, strict=True)]
+            high = [mean + error for mean, error in zip(means, errors, strict=True)]
+            axes.fill_between(labels, low, high, color=colour, alpha=0.2, linewidth=0)
+        else:
+            style = {"marker": MARKERS[index % len(MARKERS)], "markersize": 6, "capsize": 2.5}
+            axes.errorbar(labels, means, errors, color=colour, label=method.name, lw=1.2, **style)
+    _dress(axes, methods, logarithmic)
+
+
+def _dress(axes: Any, methods: Sequence[Method], logarithmic: bool) -> None:
+    shown = [
+        100 * point.regret_mean
+        for method in methods
+        for point in method.points
+        if point.labels >= 10 or len(method.points) == 1
+    ]
+    if logarithmic:
+        from matplotlib.ticker import ScalarFormatter
+
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(ScalarFormatter())
+        positive = [value for value in shown if value > 0]
+        if positive:
+            axes.set_ylim(max(min(positive) / 1.5, 1e-3), 1.5 * max(positive))
+    elif shown:  # the first few labels would take most of the height
+        axes.set_ylim(0, 1.1 * max(max(shown), 1e-3))
+    content = methods[0].content
+    axes.set_xlabel("labels")
+    axes.set_ylabel(f"regret (points of {content['test_metric'].replace('_', ' ')})")
+    axes.set_title(
+        f"{content['benchmark']}, {content['dataset']}: best reachable "
+        f"{100 * content['best_reachable']:.2f} %",
+        fontsize=11,
+    )
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.legend(frameon=False, fontsize=9)
