@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import ClassVar
 
@@ -65,9 +66,7 @@ class NAO(nn.Module):
             if not isinstance(value, int) or value < 1:
                 raise NaspError(f"predictor.{name}={value}: it must be a whole number, at least 1")
         if not isinstance(regressor_layers, int) or regressor_layers < 2:
-            raise NaspError(
-                f"predictor.regressor_layers={regressor_layers}: it must be at least 2"
-            )
+            raise NaspError(f"predictor.regressor_layers={regressor_layers}: it must be at least 2")
         if not 0 <= score_weight <= 1:
             raise NaspError(f"predictor.score_weight={score_weight}: it must be from 0 to 1")
         self.shape = shape
@@ -86,7 +85,7 @@ class NAO(nn.Module):
         self.projection = nn.Linear(2 * hidden, hidden)
         widths = [hidden + shape.features, *[regressor_dim] * (regressor_layers - 1), hidden]
         self.regressor = nn.ModuleList(
-            nn.Linear(before, after) for before, after in zip(widths, widths[1:], strict=False)
+            nn.Linear(before, after) for before, after in itertools.pairwise(widths)
         )
         self.score = nn.Linear(hidden, 1)
         self.decoder = Decoder(self.sequence.vocabulary, hidden, decoder_layers, dropout)
