@@ -1,0 +1,146 @@
+"""Rounds of labelling: the budget is kept, unread labels stay unread, a killed run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
+from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.error import NaspError
+from nasp_lightning.framework.brp_sampling import BRPSampling, choose
+from nasp_lightning.predictor.brp import BRP
+from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.task.predictor import PredictorTask
+from tests import tiny
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+class Recorder(Callback):
+    """Keeps how many labels each epoch trains on; stops the fit before an epoch if asked."""
+
+    def __init__(self, kill: int | None = None) -> None:
+        self.kill, self.counts = kill, {}
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.current_epoch == self.kill:
+            raise Killed
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, step: int) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self.counts[trainer.current_epoch] = len(data.training_indices)
+
+
+def make_data(**settings: Any) -> ArchitectureData:
+    sizes = {"train_size": 17, "validation_size": 5, "monitor_size": 5, "batch_size": 5, "seed": 3}
+    return ArchitectureData(tiny.tiny_table(200), tiny.space(), **{**sizes, **settings})
+
+
+def make_task(data: ArchitectureData) -> PredictorTask:
+    torch.manual_seed(0)
+    predictor = BRP(data.space.shape, hidden=8, layers=2, dropout=0.0)
+    return PredictorTask(predictor, optimizer=lambda p: torch.optim.Adam(p, 1e-2))
+
+
+def fit(
+    framework: BRPSampling,
+    data: ArchitectureData,
+    folder: Path | None = None,
+    kill: int | None = None,
+) -> tuple[PredictorTask, Recorder]:
+    task, recorder = make_task(data), Recorder(kill)
+    epochs = framework.prepare(task, data, 6)
+    clock = [] if folder is None else [ClockCheckpoint(folder, every_seconds=0)]
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        callbacks=[*clock, framework, recorder],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+    saved = None if folder is None else checkpoint_path(folder)
+    torch.manual_seed(1)
+    begun = saved if saved is not None and saved.exists() else None
+    trainer.fit(task, datamodule=data, ckpt_path=begun, weights_only=True)
+    return task, recorder
+
+
+def test_budget_is_spent_in_rounds_and_never_exceeded() -> None:
+    data = make_data()
+    framework = BRPSampling(rounds=3)
+    task, recorder = fit(framework, data)
+    assert [phase.epochs for phase in task.phases] == [2, 4, 6]
+    assert recorder.counts == dict(enumerate([7] * 2 + [12] * 4 + [17] * 6))
+    assert len(set(framework.labelled.tolist())) == 17
+    assert framework.queried_labels(data) == 17
+    assert not set(framework.labelled) & set(data.split.validation)
+    assert framework.phase_results["round_1"]["queried_labels"] == 7
+    assert framework.phase_results["round_2"]["queried_labels"] == 12
+
+
+def test_labels_that_were_not_bought_are_not_read() -> None:
+    data, framework = make_data(), BRPSampling(rounds=3)
+    task, _ = fit(framework, data)
+    other, again = make_data(), BRPSampling(rounds=3)
+    unread = np.ones(len(other.all_labels), dtype=bool)
+    unread[framework.labelled] = False
+    other.all_labels[unread] = 0.123
+    changed, _ = fit(again, other)
+    assert again.labelled.tolist() == framework.labelled.tolist()
+    torch.testing.assert_close(
+        score_all(changed.predictor, other.graphs), score_all(task.predictor, data.graphs)
+    )
+
+
+def test_killed_run_ends_as_the_whole_one(tmp_path: Path) -> None:
+    whole = BRPSampling(rounds=3)
+    fit(whole, make_data())
+    with pytest.raises(Killed):
+        fit(BRPSampling(rounds=3), make_data(), tmp_path, kill=7)
+    resumed = BRPSampling(rounds=3)
+    _, recorder = fit(resumed, make_data(), tmp_path)
+    assert min(recorder.counts) > 2
+    assert resumed.labelled.tolist() == whole.labelled.tolist()
+
+
+def test_choice_of_a_round() -> None:
+    candidates = np.arange(100, 120)
+    scores = np.arange(20.0)
+    labelled = np.array([119, 105])
+    better, chosen = choose(scores, candidates, labelled, 4, 0.5, np.random.default_rng(0))
+    assert better.tolist() == list(range(119, 109, -1))
+    assert chosen[:2].tolist() == [118, 117]
+    assert set(chosen[2:]) <= set(range(110, 117))
+    assert len(set(chosen)) == 4
+
+
+@pytest.mark.parametrize(("settings", "said"), [({"rounds": 0}, "rounds=0"), ({"best": 2}, "best")])
+def test_settings_are_checked(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(NaspError, match=said):
+        BRPSampling(**settings)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "sizes", "said"),
+    [
+        (9, {}, "9 rounds need at least 18 labels"),
+        (8, {}, "choose fewer rounds"),
+        (2, {"train_on_validation": True}, "train_on_validation"),
+    ],
+)
+def test_budgets_that_cannot_be(rounds: int, sizes: dict[str, Any], said: str) -> None:
+    data = make_data(**sizes)
+    with pytest.raises(NaspError, match=said):
+        BRPSampling(rounds=rounds).prepare(make_task(data), data, 6)
