@@ -16,7 +16,7 @@ from torch import Tensor
 from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
 from nasp_lightning.data.labels import FAILED_TEST, check_accuracies, mean_run, training_labels
 from nasp_lightning.data.proxies import extra_inputs
-from nasp_lightning.data.split import Split, make_split
+from nasp_lightning.data.split import make_split
 from nasp_lightning.error import NaspError
 from nasp_lightning.space.base import Graphs, Shape, Space
 

@@ -63,7 +63,9 @@ def _column(table: BenchmarkTable, name: str, path: str | Path | None) -> Array:
             values: Array = costs[key]
             break
     else:
-        have = sorted(key.removeprefix("proxy/") for key, values in costs.items() if values.ndim == 1)
+        have = sorted(
+            key.removeprefix("proxy/") for key, values in costs.items() if values.ndim == 1
+        )
         raise NaspError(f"data.features: {origin} has no {name!r}; it has " + ", ".join(have))
     lacking = int(np.isnan(values).sum())
     if lacking:

@@ -25,7 +25,7 @@ place              one-hots of a chain's or, on request, a fixed topology's plac
 A chain of T layers has its T K one-hots and, not logarithmic, the counts of each operation in its
 first 1, 2, ... T layers.
 
-For NAS-Bench-101 (K = 3, L = 5) these are 48. What was tried there and on NAS-Bench-201 and left
+For NAS-Bench-101 (K = 3, L = 5) these are 49. What was tried there and on NAS-Bench-201 and left
 out, since the Gaussian process ranks worse with it: numbers of paths with two operations in
 order, means along the longest paths, pairs joined by a path, log parameters (no change).
 """
@@ -56,7 +56,9 @@ def graph_features(graphs: Graphs, shape: Shape, places: bool = False) -> Array:
     """
     places = shape.chain or (places and shape.fixed_topology)
     starts = range(0, max(1, len(graphs)), CHUNK)
-    return np.concatenate([_features(graphs[slice(at, at + CHUNK)], shape, places) for at in starts])
+    return np.concatenate(
+        [_features(graphs[slice(at, at + CHUNK)], shape, places) for at in starts]
+    )
 
 
 def feature_names(shape: Shape, places: bool = False) -> list[str]:
@@ -85,8 +87,8 @@ def live_operations(graphs: Graphs, shape: Shape) -> Array:
     """``[N, T]`` bool: operations on edges that a path from the input to the output passes."""
     assert shape.edges is not None
     onehots = _onehots(graphs, shape)
-    live: Array = _from_edges(onehots, graphs.adjacency.cpu().numpy(), shape.edges).onehots.any(2)
-    return live
+    cells = _from_edges(onehots, graphs.adjacency.cpu().numpy(), shape.edges)
+    return np.asarray(cells.onehots.any(axis=2))
 
 
 def operation_tokens(shape: Shape) -> tuple[int, ...]:

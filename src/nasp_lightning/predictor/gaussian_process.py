@@ -21,7 +21,7 @@ import numpy as np
 from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.base import Array, check_labels
 from nasp_lightning.predictor.features import graph_features
-from nasp_lightning.predictor.targets import Targets
+from nasp_lightning.predictor.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
 
 CHUNK = 4096  # architectures scored at once
@@ -64,6 +64,7 @@ class GaussianProcess:
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise NaspError(f"predictor.{name}={value}: it must be a whole number >= {least}")
+        check_kind(targets)
         self.shape, self.places, self.seed = shape, places, seed
         self.target_kind, self.restarts = targets, restarts
         self.likelihood_labels = likelihood_labels
@@ -92,7 +93,8 @@ class GaussianProcess:
 
     def score(self, graphs: Graphs) -> Array:
         """``[N]`` medians of the posterior, on the labels' scale."""
-        return self._targets.inverse(self._posterior(graphs, deviations=False)[0])
+        mean, _ = self._posterior(graphs, deviations=False)
+        return self._targets.inverse(mean)
 
     def predict(self, graphs: Graphs) -> tuple[Array, Array]:
         """Mean and standard deviation ``[N]`` of a new label, its noise included."""

@@ -18,7 +18,7 @@ import numpy as np
 from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.base import Array, check_labels
 from nasp_lightning.predictor.features import graph_features
-from nasp_lightning.predictor.targets import Targets
+from nasp_lightning.predictor.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
 
 CHUNK = 16384  # architectures scored at once
@@ -73,6 +73,7 @@ class GradientBoosting:
                 f"predictor.learning_rate={learning_rate}, feature_fraction={feature_fraction}, "
                 f"l2={l2}: the first two lie in (0, 1], the third is not negative"
             )
+        check_kind(targets)
         self.shape, self.places, self.seed = shape, places, seed
         self.target_kind, self.ensembles = targets, ensembles
         self.settings = {

@@ -14,6 +14,12 @@ Array = npt.NDArray[Any]
 KINDS = ("normal_scores", "raw")
 
 
+def check_kind(kind: str) -> None:
+    """Refuse a kind of targets that there is not."""
+    if kind not in KINDS:
+        raise NaspError(f"predictor.targets={kind!r} is unknown: choose " + "|".join(KINDS))
+
+
 class Targets:
     """A strictly increasing map from labels to targets, and back.
 
@@ -36,8 +42,7 @@ class Targets:
     def __init__(self, labels: Array, kind: str = "normal_scores") -> None:
         from scipy.stats import norm, rankdata
 
-        if kind not in KINDS:
-            raise NaspError(f"predictor.targets={kind!r} is unknown: choose " + "|".join(KINDS))
+        check_kind(kind)
         self._labels = np.unique(labels)
         scale = float(labels.std()) or 1.0
         if kind == "raw":
@@ -50,5 +55,6 @@ class Targets:
     def inverse(self, targets: Array) -> Array:
         """Labels of any targets."""
         inside = np.clip(targets, self._targets[0], self._targets[-1])
-        labels: Array = np.interp(inside, self._targets, self._labels)
-        return labels + self._slope * (targets - inside)
+        between = np.interp(inside, self._targets, self._labels)
+        labels: Array = between + self._slope * (targets - inside)
+        return labels
