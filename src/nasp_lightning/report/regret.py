@@ -333,7 +333,8 @@ def _dress(axes: Any, methods: Sequence[Method], logarithmic: bool) -> None:
         if positive:
             axes.set_ylim(max(min(positive) / 1.5, 1e-3), 1.5 * max(positive))
     elif shown:  # the first few labels would take most of the height
-        axes.set_ylim(0, 1.1 * max(max(shown), 1e-3))
+        top = 1.1 * max(max(shown), 1e-3)
+        axes.set_ylim(-0.02 * top, top)
     content = methods[0].content
     axes.set_xlabel("labels")
     axes.set_ylabel(f"regret (points of {content['test_metric'].replace('_', ' ')})")

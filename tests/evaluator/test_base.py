@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.space.nasbench201 import NASBench201, index_of
+
+
+class Counting(Evaluator):
+    """An evaluator without a table, as a supernet's would be; it says what it was asked."""
+
+    def __init__(self, budget: int | None = None, seconds: float = 2.0) -> None:
+        super().__init__(NASBench201(), budget)
+        self.read: list[Any] = []
+        self.each = seconds
+
+    def find(self, operations: Any, adjacency: Any = None) -> Architecture | None:
+        return Architecture(int(index_of(operations[None])[0]), operations)
+
+    def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
+        drawn = [self.find(codes) for codes in self.space.sample(rng, count)[0]]
+        return [item for item in drawn if item is not None]
+
+    def labels(self, architectures: Sequence[Architecture]) -> tuple[Any, Any]:
+        self.read += [item.key for item in architectures]
+        values = [float(item.key) for item in architectures]  # type: ignore[arg-type]
+        return np.array(values) / 15625, np.full(len(values), self.each)
+
+
+def test_repeats_are_free_and_the_history_keeps_its_order():
+    evaluator = Counting(budget=3)
+    items = evaluator.sample(np.random.default_rng(0), 3)
+    first = evaluator.evaluate([items[0], items[1], items[0]])
+    assert first[0] == first[2] == items[0].key / 15625
+    assert (evaluator.labels_used, evaluator.seconds) == (2, 4.0)
+    evaluator.evaluate([items[2], items[1]])
+    assert evaluator.read == [item.key for item in items]
+    assert [item.key for item in evaluator.history] == evaluator.read
+    assert evaluator.accuracies.tolist() == [key / 15625 for key in evaluator.read]
+
+
+def test_the_budget_is_refused_before_anything_is_read():
+    evaluator = Counting(budget=3)
+    items = evaluator.sample(np.random.default_rng(0), 4)
+    evaluator.evaluate(items[:2])
+    with pytest.raises(NaspError, match=r"evaluator.budget=3: 2 labels are used and 2 more"):
+        evaluator.evaluate(items)
+    assert evaluator.labels_used == 2
+    assert len(evaluator.read) == 2
+    evaluator.reset()
+    assert evaluator.labels_used == 0
+    assert evaluator.evaluate(items[:3]).shape == (3,)
+
+
+def test_unknown_seconds_stay_unknown():
+    evaluator = Counting(seconds=np.nan)
+    evaluator.evaluate(evaluator.sample(np.random.default_rng(0), 2))
+    assert evaluator.seconds is None
+    evaluator.each = 1.0
+    evaluator.evaluate(evaluator.sample(np.random.default_rng(1), 2))
+    assert evaluator.seconds is None
+
+
+@pytest.mark.parametrize("budget", [0, -1, 1.5, True])
+def test_a_budget_that_cannot_be(budget: Any):
+    with pytest.raises(NaspError, match="evaluator.budget"):
+        Counting(budget)
+
+
+def test_what_it_does_not_know_is_said():
+    with pytest.raises(NaspError, match="search.cost=latency"):
+        Counting().cost("latency", [])

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nasp_lightning.job.search as job
+from nasp_lightning.cli import conf_dir
+from nasp_lightning.error import NaspError
+from nasp_lightning.run_folder import config_hash
+from tests.tiny import make_config, nasp, tiny_table, write_csv
+
+EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*_search_*.yaml"))
+CLASSICAL = ("predictor=gaussian_process", "predictor.restarts=0")
+
+
+def config_of(search: str, *words: str) -> dict[str, Any]:
+    few = () if search == "ranking" else ("search.labels=30",)
+    return make_words("job=search", f"search={search}", "search.repeats=3", *few, *words)
+
+
+def make_words(*words: str) -> dict[str, Any]:
+    """As make_config, without the settings that only TNASP has where another is chosen."""
+    if any(word.startswith("predictor=") for word in words):
+        from hydra import compose, initialize_config_dir
+        from hydra.core.global_hydra import GlobalHydra
+
+        from nasp_lightning.cli import register_resolvers
+        from nasp_lightning.run_folder import resolved
+        from tests.tiny import SMALL_DATA
+
+        register_resolvers()
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return resolved(compose("config", [*SMALL_DATA, "trainer.max_epochs=2", *words]))
+    return make_config(*words)
+
+
+def stable(results: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in results.items() if name != "wall_seconds_mean"}
+
+
+@pytest.mark.parametrize("search", ["random", "regularized_evolution"])
+def test_results_and_curves(search: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config, table = config_of(search), tiny_table()
+    results = job.run(config, tmp_path, table)
+    assert results == json.loads((tmp_path / "results.json").read_text())
+    assert results["format"] == "nasp_lightning.search/1"
+    assert results["config_hash"] == config_hash(config)
+    assert (results["search"], results["labels"], results["repeats"]) == (search, 30, 3)
+    assert results["predictor"] is None
+    test = table.metrics["cifar10/test_accuracy/200"].astype(float).mean(axis=1)
+    assert results["best_reachable"] == pytest.approx(test.max())
+    with np.load(tmp_path / "curves.npz") as file:
+        curves = dict(file)
+    assert curves["rows"].shape == curves["regret"].shape == (3, 30)
+    for rows, labels, best, regret in zip(
+        curves["rows"], curves["labels"], curves["best"], curves["regret"], strict=True
+    ):
+        for count in (1, 7, 30):
+            incumbent = rows[labels[:count].argmax()]
+            assert best[count - 1] == pytest.approx(test[incumbent], abs=1e-6)
+        np.testing.assert_allclose(regret, test.max() - best, atol=1e-6)
+    assert results["regret_mean"] == pytest.approx(curves["regret"][:, -1].mean(), abs=1e-6)
+    assert list(results["regret_at"]) == ["10", "20", "30"]
+    assert not (tmp_path / "repeats").exists()
+    assert (tmp_path / "config.yaml").is_file()
+    printed = capsys.readouterr().out
+    assert f"{100 * results['best_reachable']:.2f} %" in printed
+    assert "3 repeats of 30 labels" in printed
+
+
+def test_a_killed_run_goes_on_and_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    config, table = config_of("regularized_evolution"), tiny_table()
+    whole = job.run(config, tmp_path / "whole", table)
+    begun: list[int] = []
+    write = job.write_repeat
+
+    def kill(folder: Path, number: int, key: str, repeat: Any) -> None:
+        begun.append(number)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        write(folder, number, key, repeat)
+
+    monkeypatch.setattr(job, "write_repeat", kill)
+    with pytest.raises(KeyboardInterrupt):
+        job.run(config, tmp_path / "cut", table)
+    assert not (tmp_path / "cut" / "results.json").exists()
+    resumed = job.run(config, tmp_path / "cut", table)
+    assert begun == [0, 1, 1, 2]  # the first was kept
+    assert stable(resumed) == stable(whole)
+    for name in ("rows", "labels", "regret"):
+        with (
+            np.load(tmp_path / "whole" / "curves.npz") as one,
+            np.load(tmp_path / "cut" / "curves.npz") as other,
+        ):
+            np.testing.assert_array_equal(one[name], other[name])
+    assert stable(job.run(config, tmp_path / "cut", table)) == stable(whole)
+    assert begun == [0, 1, 1, 2]  # a finished run does nothing
+
+
+def test_repeats_and_seeds_are_other_draws(tmp_path: Path):
+    table = tiny_table()
+    rows = []
+    for seed in (0, 1):
+        job.run(config_of("random", f"seed={seed}"), tmp_path / str(seed), table)
+        with np.load(tmp_path / str(seed) / "curves.npz") as file:
+            rows += file["rows"].tolist()
+    assert len({tuple(row) for row in rows}) == 6
+
+
+@pytest.mark.parametrize("predictor", [("predictor=tnasp",), CLASSICAL])
+def test_ranking_with_any_predictor(predictor: tuple[str, ...], tmp_path: Path):
+    small = (
+        *("predictor.embedding_dim=8", "predictor.layers=1", "predictor.heads=2"),
+        *("predictor.head_dim=4", "predictor.feedforward_dim=8", "predictor.regressor_dim=8"),
+    )
+    words = (*predictor, *(small if "predictor=tnasp" in predictor else ()))
+    config = config_of("ranking", *words, "search.repeats=2", "search.top_k=5")
+    results = job.run(config, tmp_path, tiny_table())
+    assert results["labels"] == 25  # data.train_size=20
+    assert results["predictor"] == predictor[0].partition("=")[2]
+    assert results["anytime"] is False
+    with np.load(tmp_path / "curves.npz") as file:
+        assert all(len(set(rows)) == 25 for rows in file["rows"].tolist())
+
+
+def test_a_budget_of_n_is_other_but_of_one_family(tmp_path: Path):
+    found = []
+    for size, seed in ((10, 0), (15, 0), (15, 1)):
+        config = config_of(
+            "ranking", *CLASSICAL, "search.repeats=1", f"data.train_size={size}", f"seed={seed}"
+        )
+        found.append(job.run(config, tmp_path / f"{size}_{seed}", tiny_table()))
+    assert len({results["family_hash"] for results in found}) == 1
+    assert [found[0]["method_hash"] == other["method_hash"] for other in found[1:]] == [False] * 2
+    assert found[1]["method_hash"] == found[2]["method_hash"]
+
+
+@pytest.mark.parametrize("predictor", ["gaussian_process", "bonas"])
+def test_bonas_with_what_says_how_sure_it_is(predictor: str, tmp_path: Path):
+    words = (f"predictor={predictor}", "search.initial=10", "search.batch=10", "search.repeats=1")
+    results = job.run(config_of("bonas", *words), tmp_path, tiny_table())
+    assert (results["labels"], results["predictor"]) == (30, predictor)
+
+
+def test_nsga2_writes_its_fronts(tmp_path: Path):
+    pytest.importorskip("pymoo")
+    from dataclasses import replace
+
+    from nasp_lightning.space.nasbench201 import NASBench201, parameter_count
+
+    table = tiny_table()
+    parameters = parameter_count(table.operations).astype(np.float64)
+    table = replace(table, costs={"parameters": parameters})
+    config = config_of("nsga2", "search.population=8", "search.repeats=2")
+    job.run(config, tmp_path, table)
+    with open(tmp_path / "fronts.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["repeat"] for row in rows} == {"0", "1"}
+    for row in rows:
+        operations, _ = NASBench201().from_string(row["architecture"])
+        assert float(row["cost"]) == parameter_count(operations[None])[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("random", "evaluator.budget=20"), r"evaluator.budget=20 is less than the 30 labels"),
+        (("random", "search.labels=101"), r"plans 101 labels .* only 100"),
+        (("ranking", "evaluator.budget=20"), r"data.train_size=20 \+ search.top_k=20"),
+        (("regularized_evolution", "search.population=40"), r"search.population=40 is more than"),
+        (("random", "search.repeats=0"), r"search.repeats=0"),
+        (("random", "search.repeats=1001"), r"search.repeats=1001: at most 1000"),
+        (("random", "seed=-1"), r"seed=-1"),
+        (("random", "evaluator.budget=many"), r"evaluator.budget=many"),
+        (("random", "+search.speed=3"), r"search: .*speed"),
+        (("ranking", "framework=self_evolution"), r"framework=self_evolution asks for labels"),
+        (("bonas", "search.initial=10"), r"predictor=tnasp does not say how sure it is"),
+    ],
+)
+def test_mistakes_are_one_sentence(words: tuple[str, ...], message: str, tmp_path: Path):
+    with pytest.raises(NaspError, match=message):
+        job.run(config_of(*words), tmp_path, tiny_table())
+    assert not list(tmp_path.glob("repeats/*"))
+
+
+def test_configs_of_predictor_runs_know_nothing_of_searches():
+    config = make_config()
+    assert not {"search", "evaluator"} & set(config)
+    assert config["job"]["_target_"] == "nasp_lightning.job.train_predictor.run"
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes(experiment: str):
+    config = make_words("predictor=gaussian_process", f"+experiment={experiment}")
+    assert config["job"]["_target_"] == "nasp_lightning.job.search.run"
+    assert config["name"].startswith(experiment)
+    strategy = job.make_strategy(config)
+    assert strategy.labels in (100, 200)
+    assert job.count_repeats(config) >= 1
+
+
+def test_command_line(tmp_path: Path):
+    table = write_csv(tmp_path / "tiny.csv")
+    words = (
+        *("+experiment=nb201_search_regularized_evolution", "benchmark.source=csv"),
+        *(f"benchmark.path={table}", "benchmark.partial=true"),
+        *("search.labels=20", "search.repeats=2"),
+    )
+    done = nasp(*words, cwd=tmp_path)
+    assert "regularized_evolution" in done.stdout
+    (file,) = tmp_path.glob("runs/nb201_search_regularized_evolution/*/results.json")
+    results = json.loads(file.read_text())
+    assert results["config_hash"] == file.parent.name
+    assert "done already" in nasp(*words, cwd=tmp_path).stderr
+    wrong = nasp(*words, "evaluator.budget=5", cwd=tmp_path, check=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr.strip().splitlines()[-1].startswith("error: evaluator.budget=5")

@@ -1,0 +1,81 @@
+"""A small whole space with a known optimum, for the strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.evaluator.base import Architecture
+from nasp_lightning.evaluator.table import TableEvaluator
+from nasp_lightning.space.macro import SIZE, Macro
+
+OPTIMUM = np.array([2, 1, 2, 0, 1, 2, 0, 1])
+
+
+def whole_space(noise: float = 0.0) -> BenchmarkTable:
+    """All 6,561 chains; the accuracy falls with the layers that differ from the optimum."""
+    places = 3 ** np.arange(7, -1, -1)
+    operations = (np.arange(SIZE)[:, None] // places % 3).astype(np.uint8)
+    right = (operations == OPTIMUM).sum(axis=1)
+    truth = 0.5 + 0.05 * right
+    labels = truth + noise * np.random.default_rng(0).standard_normal(SIZE)
+    return BenchmarkTable(
+        "macro",
+        operations,
+        metrics={
+            "cifar10/validation_accuracy/50": np.clip(labels, 0, 1).astype(np.float32)[:, None],
+            "cifar10/test_accuracy/50": truth.astype(np.float32)[:, None],
+        },
+        costs={"parameters": operations.sum(axis=1).astype(np.float64)},
+    )
+
+
+def evaluator(table: BenchmarkTable | None = None, budget: int | None = None) -> TableEvaluator:
+    """Of the whole space, or of a table of its architectures."""
+    return TableEvaluator(table or whole_space(), Macro(), epochs=50, budget=budget)
+
+
+def small(count: int = 30, seed: int = 0) -> TableEvaluator:
+    """Of so few architectures that most mutants are not among them."""
+    table = whole_space()
+    rows = np.sort(np.random.default_rng(seed).choice(SIZE, count, replace=False))
+    cut = BenchmarkTable(
+        "macro",
+        table.operations[rows],
+        metrics={name: values[rows] for name, values in table.metrics.items()},
+        costs={name: values[rows] for name, values in table.costs.items()},
+    )
+    return evaluator(cut)
+
+
+class Linear:
+    """Ridge regression on one-hots, with a standard deviation: a surrogate that says its seeds."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+        self.sizes: list[int] = []
+
+    def fit(self, architectures: Sequence[Architecture], accuracies: Any, seed: int) -> None:
+        self.seeds.append(seed)
+        self.sizes.append(len(architectures))
+        inputs = self._inputs(architectures)
+        self.mean = accuracies.mean()
+        self.inverse = np.linalg.inv(inputs.T @ inputs + 0.1 * np.eye(inputs.shape[1]))
+        self.weights = self.inverse @ inputs.T @ (accuracies - self.mean)
+
+    def score(self, architectures: Sequence[Architecture]) -> Any:
+        return self._inputs(architectures) @ self.weights + self.mean
+
+    def posterior(self, architectures: Sequence[Architecture]) -> tuple[Any, Any]:
+        inputs = self._inputs(architectures)
+        return self.score(architectures), 0.05 * np.sqrt(
+            np.einsum("ni,ij,nj->n", inputs, self.inverse, inputs)
+        )
+
+    @staticmethod
+    def _inputs(architectures: Sequence[Architecture]) -> Any:
+        codes = np.stack([item.operations for item in architectures])
+        return (codes[:, :, None] == np.arange(3)).reshape(len(codes), -1).astype(float)
