@@ -19,16 +19,21 @@ from . import checks
 SIZES = {"hidden": 16, "regressor_dim": 8}
 
 
+def worth(graphs: Graphs) -> Tensor:
+    """``[B]`` what the operations of an architecture of NAS-Bench-201 are worth together."""
+    return torch.tensor([0.0, 0.2, 0.6, 1.0, 0.3])[graphs.operations.long()].sum(1)
+
+
 @pytest.fixture(scope="module")
 def fitted() -> tuple[NAO, Graphs, Tensor]:
-    """Overfitted to a few dozen cells whose labels are easy: the share of 3×3 convolutions."""
+    """Overfitted to a few dozen cells whose labels are easy: the worth of their operations."""
     torch.manual_seed(0)
-    shape, graphs = checks.batch("edge", 36)
-    labels = (graphs.operations == 3).float().sum(1)
+    shape, graphs = checks.batch("edge", 48)
+    labels = worth(graphs)
     labels = (labels - labels.mean()) / labels.std()
     predictor = NAO(shape, hidden=32, dropout=0.0)
-    optimizer = torch.optim.Adam(predictor.parameters(), 1e-2)
-    for _ in range(300):
+    optimizer = torch.optim.Adam(predictor.parameters(), 1e-2, fused=True)
+    for _ in range(250):
         optimizer.zero_grad()
         predictor.training_loss(graphs, labels).backward()
         torch.nn.utils.clip_grad_norm_(predictor.parameters(), 5.0)
@@ -113,7 +118,7 @@ def test_deeper_layers() -> None:
 def test_learns_a_small_set() -> None:
     torch.manual_seed(0)
     shape, graphs = checks.batch("edge", 16)
-    assert checks.overfit(NAO(shape, dropout=0.0), graphs, rate=1e-2) > 0.95
+    assert checks.overfit(NAO(shape, dropout=0.0, **SIZES), graphs, rate=1e-2) > 0.95
 
 
 def test_decodes_what_it_has_encoded(fitted: tuple[NAO, Graphs, Tensor]) -> None:
@@ -126,7 +131,7 @@ def test_decodes_what_it_has_encoded(fitted: tuple[NAO, Graphs, Tensor]) -> None
 @pytest.mark.slow
 def test_decodes_cells_of_nasbench101() -> None:
     torch.manual_seed(0)
-    shape, graphs = checks.batch("nasbench101", 36)
+    shape, graphs = checks.batch("nasbench101", 24)
     predictor = NAO(shape, dropout=0.0)
     checks.overfit(predictor, graphs, steps=500)
     decoded = predictor.decode(predictor.encode(graphs))
@@ -139,14 +144,12 @@ def test_a_step_improves_the_predicted_score(fitted: tuple[NAO, Graphs, Tensor])
     predictor, graphs, _ = fitted
     same = predictor.improve(graphs, 0.0)
     assert torch.equal(same.operations, graphs.operations)
-    proposals = predictor.improve(graphs, 2.0)
+    proposals = predictor.improve(graphs, 5.0)
     changed = (proposals.operations != graphs.operations).any(1)
-    before, after = checks.scores(predictor, graphs), checks.scores(predictor, proposals)
-    assert changed.float().mean() > 0.25
-    assert after[changed].mean() > before[changed].mean() + 0.2
-    # and in truth: more of what the labels counted
-    count = (proposals.operations == 3).sum(1) - (graphs.operations == 3).sum(1)
-    assert count[changed].float().mean() > 0
+    gain = checks.scores(predictor, proposals) - checks.scores(predictor, graphs)
+    assert changed.float().mean() > 0.5
+    assert gain[changed].mean() > 0.3
+    assert (worth(proposals) - worth(graphs))[changed].mean() > 0.3  # and in truth
 
 
 def test_a_step_works_without_recording_gradients(fitted: tuple[NAO, Graphs, Tensor]) -> None:
