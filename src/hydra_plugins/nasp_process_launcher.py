@@ -54,7 +54,7 @@ class ProcessLauncher(Launcher):
         assert self.config is not None
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         planned = [
-            self._plan(initial_job_idx + index, list(words))
+            self._plan(initial_job_idx + index, experiment_first(words))
             for index, words in enumerate(job_overrides)
         ]
         unique: dict[Path, Job] = {}
@@ -87,6 +87,15 @@ class ProcessLauncher(Launcher):
         task_words = list(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]
         folder = Path(str(config.hydra.sweep.dir)) / str(config.hydra.sweep.subdir)
         return Job(number, [str(word) for word in task_words], folder.absolute(), config)
+
+
+def experiment_first(words: Sequence[str]) -> list[str]:
+    """The words of a job with ``+experiment=…`` in front.
+
+    Hydra's sweeper puts the parameters of a sweep file before the command line's words, and of two
+    added groups the later one wins: an experiment would undo the split that it is swept over.
+    """
+    return sorted(words, key=lambda word: not word.startswith("+experiment="))
 
 
 def _returned(job: Job) -> JobReturn:
