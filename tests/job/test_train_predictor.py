@@ -313,6 +313,12 @@ def test_an_unknown_source_is_one_sentence(tmp_path: Path) -> None:
         train_predictor.run(make_config("benchmark.source=wrong"), tmp_path)
 
 
+def test_an_absent_file_is_one_sentence(tmp_path: Path) -> None:
+    words = ("benchmark.source=csv", "benchmark.path=/nowhere.csv")
+    with pytest.raises(NaspError, match="benchmark.path=/nowhere.csv does not exist"):
+        train_predictor.run(make_config(*words), tmp_path)
+
+
 def test_labels_that_are_all_unknown_are_one_sentence(tmp_path: Path) -> None:
     table = tiny_table()
     table.metrics["cifar10/validation_accuracy/200"][:] = np.nan

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from nasp_lightning.run_folder import config_hash, finished_results, resolved, stem
+from nasp_lightning.storage import write_json
+
+CONFIG = {"seed": 0, "name": "a", "data": {"train_size": 4}, "paths": {"runs": "runs"}}
+
+
+def test_the_hash_is_of_what_determines_the_result() -> None:
+    first = config_hash(CONFIG)
+    assert len(first) == 12
+    for key, value in {"seed": 1, "data": {"train_size": 5}, "further": 3}.items():
+        assert config_hash({**CONFIG, key: value}) != first
+    for key in ("name", "paths", "logger", "callbacks", "threads", "hydra"):
+        assert config_hash({**CONFIG, key: {"x": 1}}) == first
+
+
+def test_the_order_of_keys_does_not_matter() -> None:
+    assert config_hash(dict(reversed(CONFIG.items()))) == config_hash(CONFIG)
+
+
+def test_all_seeds_of_a_method_share_a_hash() -> None:
+    other = {**CONFIG, "seed": 7}
+    assert config_hash(CONFIG, without=("seed",)) == config_hash(other, without=("seed",))
+
+
+def test_a_composed_config_has_the_hash_of_its_resolved_form() -> None:
+    config = OmegaConf.create(
+        {**CONFIG, "copy": "${data.train_size}", "hydra": {"job": {"num": "???"}}}
+    )
+    plain = resolved(config)
+    assert plain == {**CONFIG, "copy": 4}
+    assert config_hash(config) == config_hash(plain)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"config_hash": "other"}', "{}"])
+def test_what_is_no_result_of_this_config(tmp_path: Path, content: str) -> None:
+    (tmp_path / "results.json").write_text(content)
+    assert finished_results(tmp_path, "abc") is None
+
+
+def test_a_finished_run(tmp_path: Path) -> None:
+    assert finished_results(tmp_path, "abc") is None
+    write_json(tmp_path / "results.json", {"config_hash": "abc", "kendall_tau": 0.5})
+    assert finished_results(tmp_path, "abc") == {"config_hash": "abc", "kendall_tau": 0.5}
+    (tmp_path / "results.json").write_bytes(b"\xff\xfe{")
+    assert finished_results(tmp_path, "abc") is None
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [("nasp_lightning.predictor.tnasp.TNASP", "tnasp"), ("mine.Predictor", "mine"), ("x", "x")],
+)
+def test_a_component_is_named_after_its_module(target: str, name: str) -> None:
+    assert stem(target) == name
