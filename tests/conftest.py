@@ -32,7 +32,9 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def isolated_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def isolated_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """An empty cache folder for each test; no source files unless the test names them."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("NASP_CACHE", str(cache))

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from nasp_lightning.data.architectures import Batch
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Shape
-from nasp_lightning.space.base import Graphs
+from nasp_lightning.space.base import Graphs, Shape
 from nasp_lightning.task.loss import RANKING_LOSSES, make_loss
 
 OwnLoss = Callable[[Graphs, Tensor], Tensor]
@@ -103,7 +102,9 @@ class PredictorTask(LightningModule):
             shape = Shape(**kept["shape"])
             weights = content["state_dict"]
         except Exception as error:
-            raise NaspError(f"{path} is damaged or no checkpoint of a predictor: {remedy}") from error
+            raise NaspError(
+                f"{path} is damaged or no checkpoint of a predictor: {remedy}"
+            ) from error
         target, _ = settings.pop("_target_"), settings.pop("_partial_", None)
         try:
             kind = get_class(target)
@@ -113,8 +114,9 @@ class PredictorTask(LightningModule):
             raise NaspError(f"{path} names {target}, which is no predictor: {remedy}")
         scale = (float(kept["label_scale"][0]), float(kept["label_scale"][1]))
         predictor = kind(shape=shape, **settings)
-        if hasattr(predictor, "set_label_scale"):
-            predictor.set_label_scale(*scale)
+        take_scale = getattr(predictor, "set_label_scale", None)
+        if callable(take_scale):
+            take_scale(*scale)
         task_settings = kept["config"]["task"]
         task = cls(
             predictor,
