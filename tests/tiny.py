@@ -80,6 +80,11 @@ def write_csv(path: Path, count: int = 100, seed: int = 0) -> Path:
 
 
 def make_config(*overrides: str) -> dict[str, Any]:
+    """The resolved config of a small run, composed in this process."""
+    return compose_config(*SMALL, *overrides)
+
+
+def compose_config(*overrides: str) -> dict[str, Any]:
     """The resolved config of a command line, composed in this process."""
     return copy.deepcopy(_composed(overrides))
 
@@ -89,7 +94,7 @@ def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     register_resolvers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return resolved(compose("config", overrides=[*SMALL, *overrides]))
+        return resolved(compose("config", overrides=list(overrides)))
 
 
 def nasp(

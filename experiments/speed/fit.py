@@ -1,7 +1,9 @@
 """What Lightning, the progress bar and checkpoints cost: the whole fit against a bare loop.
 
-The same network, batches, dropout and optimizer, 300 epochs of 424 labels of NAS-Bench-201, both in
-one process on one thread, in turn. Usage: python experiments/speed/fit.py [--epochs 300] [--rounds 3]
+The same network, batches, dropout and optimizer, 300 epochs of 424 labels of NAS-Bench-201, both
+in one process on one thread, in turn.
+
+    python experiments/speed/fit.py [--epochs 300] [--rounds 3]
 """
 
 from __future__ import annotations

@@ -68,10 +68,10 @@ def test_unknown_seconds_stay_unknown():
 
 @pytest.mark.parametrize("budget", [0, -1, 1.5, True])
 def test_a_budget_that_cannot_be(budget: Any):
-    with pytest.raises(NaspError, match="evaluator.budget"):
+    with pytest.raises(NaspError, match=r"evaluator.budget"):
         Counting(budget)
 
 
 def test_what_it_does_not_know_is_said():
-    with pytest.raises(NaspError, match="search.cost=latency"):
+    with pytest.raises(NaspError, match=r"search.cost=latency"):
         Counting().cost("latency", [])

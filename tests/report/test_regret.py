@@ -68,7 +68,10 @@ def test_seeds_are_put_together(tmp_path: Path):
 
 def test_ranking_is_a_point_for_each_budget(tmp_path: Path):
     ranking = {
-        **{"search": "ranking", "predictor": "tnasp", "loss": "logistic", "anytime": False},
+        "search": "ranking",
+        "predictor": "tnasp",
+        "loss": "logistic",
+        "anytime": False,
         "settings": {"top_k": 20},
     }
     write_search(tmp_path / "a", falling(2, 50), **ranking)

@@ -71,7 +71,7 @@ def test_too_small_a_budget_or_table_is_refused_before_any_label(name: str):
 
 @pytest.mark.parametrize("labels", [0, -3, 2.5, True, "many"])
 def test_labels_that_cannot_be(labels: Any):
-    with pytest.raises(NaspError, match="search.labels"):
+    with pytest.raises(NaspError, match=r"search.labels"):
         RandomSearch(labels)
 
 

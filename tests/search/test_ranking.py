@@ -55,9 +55,9 @@ def test_what_it_needs():
         Ranking(5, 5).run(small(60), np.random.default_rng(0))
     with pytest.raises(NaspError, match="evaluator=table"):
         Ranking(5, 5).run(Counting(), np.random.default_rng(0), Linear())
-    with pytest.raises(NaspError, match="data.train_size=1"):
+    with pytest.raises(NaspError, match=r"data.train_size=1"):
         Ranking(1, 5)
-    with pytest.raises(NaspError, match="search.top_k=0"):
+    with pytest.raises(NaspError, match=r"search.top_k=0"):
         Ranking(5, 0)
     with pytest.raises(NaspError, match=r"data.train_size=5 \+ search.top_k=6"):
         Ranking(5, 6).run(small(10), np.random.default_rng(0), Linear())

@@ -43,5 +43,5 @@ def test_an_evaluator_without_a_table_will_do():
 def test_settings_that_cannot_be():
     with pytest.raises(NaspError, match=r"search.population=50 is more than search.labels=20"):
         RegularizedEvolution(20, 50)
-    with pytest.raises(NaspError, match="search.sample_size=0"):
+    with pytest.raises(NaspError, match=r"search.sample_size=0"):
         RegularizedEvolution(20, 5, 0)

@@ -19,7 +19,7 @@ def tables_dir() -> Path:
 
 
 def table_path(benchmark: str, source: str, sha256: str, converter: int) -> Path:
-    """File of a converted table; the hash of its source and its converter's version are its name."""
+    """File of a converted table, named by the hash of its source and its converter's version."""
     return tables_dir() / f"{benchmark}-{source}-{sha256[:16]}-v{converter}.safetensors"
 
 

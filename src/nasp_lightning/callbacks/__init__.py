@@ -1,0 +1,1 @@
+"""Generic callbacks: checkpoints, monitored rank correlation, metrics file, progress."""

@@ -1,0 +1,1 @@
+"""Data modules: architectures of a benchmark, their splits and labels."""

@@ -49,6 +49,7 @@ class ResidentLoader:
         self.data = data
 
     def __iter__(self) -> Iterator[Batch]:
+        """Batches of one epoch."""
         data = self.data
         epoch = data.trainer.current_epoch if data.trainer is not None else 0
         generator = torch.Generator().manual_seed(data.seed * 1_000_003 + epoch)

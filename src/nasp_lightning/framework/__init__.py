@@ -1,0 +1,1 @@
+"""How a predictor is trained: phases of one fit, their mathematics as pure functions."""

@@ -1,0 +1,1 @@
+"""What one run does: fit a predictor or search, callable without the command line."""

@@ -36,7 +36,7 @@ def print_summary(results: dict[str, Any], folder: Path) -> None:
         f"ranking {results['rank_seconds']:.2f} s",
         highlight=False,
     )
-    console.print("* other protocol than here: `python -m nasp_lightning.report` says how it differs")
+    console.print("* under another protocol; `python -m nasp_lightning.report` says how it differs")
     if results["framework"] == "self_evolution":
         console.print(
             "self-evolution used further labels for its evaluations; its control trains on them: "

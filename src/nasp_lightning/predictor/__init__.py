@@ -1,0 +1,1 @@
+"""Predictors of architecture accuracy: modules from encoded architectures to scores."""

@@ -1,0 +1,1 @@
+"""Search spaces: encodings, validation, names, sampling, mutation."""

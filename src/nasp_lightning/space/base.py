@@ -66,9 +66,11 @@ class Graphs:
     features: Tensor | None = None
 
     def __len__(self) -> int:
+        """Number of architectures."""
         return len(self.operations)
 
     def __getitem__(self, index: Tensor | slice) -> Graphs:
+        """The chosen architectures."""
         return Graphs(
             self.operations[index],
             self.adjacency[index],

@@ -1,0 +1,1 @@
+"""LightningModules, their losses and schedules."""
