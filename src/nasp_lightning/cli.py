@@ -26,9 +26,9 @@ QUIET = "NASP_QUIET_ERRORS"
 
 
 def conf_dir() -> Path:
-    """Folder of the configs: the clone's ``conf``, else the copy in the wheel."""
-    clone = Path(__file__).resolve().parents[2] / "conf"
-    return clone if (clone / "config.yaml").is_file() else Path(__file__).with_name("conf")
+    """Folder of the configs: the copy in the wheel, else the clone's ``conf``."""
+    packaged = Path(__file__).resolve().with_name("conf")
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "conf"
 
 
 def register_resolvers() -> None:

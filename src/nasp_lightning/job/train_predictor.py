@@ -31,6 +31,7 @@ from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.run_folder import config_hash, finished_results, stem
 from nasp_lightning.space.base import Space
 from nasp_lightning.storage import atomic_path, locked, write_json, write_text
+from nasp_lightning.sweep import available_cores
 from nasp_lightning.task.predictor import PredictorTask
 
 log = logging.getLogger(__name__)
@@ -413,7 +414,7 @@ def set_threads(threads: int | None, fitting: bool) -> None:
     if threads is None:
         configured = os.environ.get("OMP_NUM_THREADS", "")
         most = int(configured) if configured.isdigit() and int(configured) > 0 else None
-        threads = 1 if fitting else most or len(os.sched_getaffinity(0))
+        threads = 1 if fitting else most or available_cores()
     torch.set_num_threads(threads)
 
 
