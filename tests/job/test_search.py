@@ -41,7 +41,9 @@ def make_words(*words: str) -> dict[str, Any]:
 
 
 def stable(results: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in results.items() if name != "wall_seconds_mean"}
+    """Without what another process, or another commit, changes."""
+    changing = ("wall_seconds_mean", "versions")
+    return {name: value for name, value in results.items() if name not in changing}
 
 
 @pytest.mark.parametrize("search", ["random", "regularized_evolution"])
@@ -201,7 +203,7 @@ def test_every_experiment_composes(experiment: str):
     assert config["job"]["_target_"] == "nasp_lightning.job.search.run"
     assert config["name"].startswith(experiment)
     strategy = job.make_strategy(config)
-    assert strategy.labels in (100, 200)
+    assert strategy.labels in (40, 200)  # ranking: 20 of the tiny data + 20
     assert job.count_repeats(config) >= 1
 
 
@@ -209,15 +211,12 @@ def test_command_line(tmp_path: Path):
     table = write_csv(tmp_path / "tiny.csv")
     words = (
         *("+experiment=nb201_search_regularized_evolution", "benchmark.source=csv"),
-        *(f"benchmark.path={table}", "benchmark.partial=true"),
-        *("search.labels=20", "search.repeats=2"),
+        *(f"benchmark.path={table}", "benchmark.partial=true", "search.labels=20"),
     )
-    done = nasp(*words, cwd=tmp_path)
+    done = nasp(*words, "search.repeats=2", cwd=tmp_path)
     assert "regularized_evolution" in done.stdout
     (file,) = tmp_path.glob("runs/nb201_search_regularized_evolution/*/results.json")
-    results = json.loads(file.read_text())
-    assert results["config_hash"] == file.parent.name
-    assert "done already" in nasp(*words, cwd=tmp_path).stderr
+    assert json.loads(file.read_text())["config_hash"] == file.parent.name
     wrong = nasp(*words, "evaluator.budget=5", cwd=tmp_path, check=False)
     assert wrong.returncode == 2
     assert wrong.stderr.strip().splitlines()[-1].startswith("error: evaluator.budget=5")

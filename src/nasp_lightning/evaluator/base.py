@@ -15,7 +15,7 @@ from nasp_lightning.space.base import Space
 
 Array = npt.NDArray[Any]
 
-ATTEMPTS = 1000  # mutations or draws until one can be evaluated
+ATTEMPTS = 100  # mutations or draws until one can be evaluated
 
 
 @dataclass(frozen=True, eq=False)

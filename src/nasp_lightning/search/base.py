@@ -14,7 +14,7 @@ from nasp_lightning.evaluator.base import Architecture, Evaluator
 
 Array = npt.NDArray[Any]
 
-IDLE = 1000  # mutants in a row that were all evaluated before
+IDLE = 100  # mutants in a row that were all evaluated before
 
 
 class Surrogate(Protocol):
