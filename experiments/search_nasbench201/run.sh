@@ -12,6 +12,6 @@ search() {
 search +experiment=nb201_search_random search.repeats=500
 search +experiment=nb201_search_regularized_evolution search.repeats=300
 search +experiment=nb201_search_ranking data.train_size=30,80,130,180 search.repeats=10
-search +experiment=nb201_search_ranking predictor=gradient_boosting data.train_size=80 search.repeats=10
 search +experiment=nb201_search_bonas search.repeats=5
+search +experiment=nb201_search_ranking predictor=gradient_boosting data.train_size=80 search.repeats=10
 python -m nasp_lightning.report "$runs"/nb201_search_* --csv "$here/measured.csv" --plot "$here"

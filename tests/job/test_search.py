@@ -69,6 +69,9 @@ def test_results_and_curves(search: str, tmp_path: Path, capsys: pytest.CaptureF
         np.testing.assert_allclose(regret, test.max() - best, atol=1e-6)
     assert results["regret_mean"] == pytest.approx(curves["regret"][:, -1].mean(), abs=1e-6)
     assert list(results["regret_at"]) == ["10", "20", "30"]
+    validation = table.metrics["cifar10/validation_accuracy/200"].astype(float).mean(axis=1)
+    floor = test.max() - test[validation.argmax()]
+    assert results["regret_of_best_label"] == pytest.approx(floor)
     assert not (tmp_path / "repeats").exists()
     assert (tmp_path / "config.yaml").is_file()
     printed = capsys.readouterr().out

@@ -273,6 +273,9 @@ def measured(curves: Curves, repeats: list[Repeat], evaluator: TableEvaluator) -
             }
             for mark, accuracy in zip(marks, expected, strict=True)
         },
+        # What even a search that labelled all would lose by selecting on validation accuracy.
+        "regret_of_best_label": evaluator.best
+        - float(evaluator.truth[rows[evaluator.row_labels[rows].argmax()]]),
         "found_best_share": float((curves.regret[:, -1] <= 0).mean()),
         "training_seconds_mean": float(seconds.mean()) if np.isfinite(seconds).all() else None,
         "wall_seconds_mean": float(np.mean([repeat.wall_seconds for repeat in repeats])),
