@@ -76,17 +76,22 @@ def test_so_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert most == 2
 
 
-def test_an_interrupt_ends_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
     jobs, log = play(tmp_path, monkeypatch, ("a", 600, 0), ("b", 600, 0), ("c", 0, 0))
 
     def interrupt(job: Job) -> bool:
         if log.exists() and len(log.read_text().splitlines()) == 2:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), number)
         return False
 
     monkeypatch.setattr(sweep, "_poll", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
         run_all(jobs, 2)
+    assert signal.getsignal(number) is before
     for job in jobs[:2]:
         assert job.process is not None
         assert job.process.returncode == -signal.SIGTERM

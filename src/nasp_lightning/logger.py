@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +68,23 @@ def wandb_logger(
         )
     except ModuleNotFoundError as error:
         raise NaspError("logger=wandb needs: pip install 'nasp-lightning[wandb]'") from error
+
+
+@contextlib.contextmanager
+def closed_on_failure() -> Iterator[None]:
+    """Close the run of the dashboard if the block fails, so that the next one begins its own."""
+    before = _open_run()
+    try:
+        yield
+    except BaseException:
+        if _open_run() is not before:
+            sys.modules["wandb"].finish(exit_code=1)
+        raise
+
+
+def _open_run() -> Any:
+    wandb = sys.modules.get("wandb")  # not imported: it takes seconds, and most runs do without
+    return None if wandb is None else wandb.run
 
 
 def finish(

@@ -27,6 +27,7 @@ from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.evaluation import ranking_results
 from nasp_lightning.job.provenance import versions
 from nasp_lightning.job.variant import variant
+from nasp_lightning.logger import closed_on_failure
 from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.run_folder import config_hash, finished_results, stem
 from nasp_lightning.space.base import Space
@@ -96,6 +97,7 @@ def fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None = No
         return _fit_and_rank(config, folder, table)
 
 
+@closed_on_failure()
 def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) -> Fit:
     quiet_lightning()
     set_threads(config.get("threads"), fitting=True)

@@ -1,0 +1,117 @@
+"""Every file in conf/experiment composes and runs, made small, on a tiny benchmark."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra.utils import get_method, instantiate
+
+from nasp_lightning.benchmark.nasbench101 import load_table
+from nasp_lightning.benchmark.nasbench201 import derived_costs
+from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.cli import conf_dir
+from nasp_lightning.error import NaspError
+from tests.benchmark.nasbench101_files import write_tiny
+from tests.tiny import compose_config, tiny_table
+
+EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
+SPLITS = sorted(path.stem for path in (conf_dir() / "split").glob("*.yaml"))
+SWEEPS = sorted(path.stem for path in (conf_dir() / "sweep").glob("*.yaml"))
+
+# The largest number that a test run keeps of each setting.
+CAPS = {
+    "trainer": {"max_epochs": 2},
+    "data": {"train_size": 20, "validation_size": 10, "monitor_size": 20},
+    "framework": {"iterations": 2, "epochs": 2, "amount": 5, "rounds": 2},
+    "search": {
+        "repeats": 2,
+        "labels": 15,
+        "initial": 5,
+        "batch": 5,
+        "candidates": 20,
+        "parents": 5,
+        "population": 5,
+        "train_size": 20,
+        "top_k": 5,
+    },
+}
+
+
+def made_small(config: dict[str, Any]) -> dict[str, Any]:
+    for group, caps in CAPS.items():
+        for name, cap in caps.items():
+            value = config.get(group, {}).get(name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                config[group][name] = min(value, cap)
+    return config
+
+
+@pytest.fixture(scope="module")
+def nasbench101(tmp_path_factory: pytest.TempPathFactory) -> BenchmarkTable:
+    folder = tmp_path_factory.mktemp("nasbench101")
+    write_tiny(folder / "tiny.tfrecord", count=80)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NASP_CACHE", str(folder))
+        return load_table(path=folder / "tiny.tfrecord", partial=True)
+
+
+def small_table(config: dict[str, Any], nasbench101: BenchmarkTable) -> BenchmarkTable:
+    """A tiny table of the experiment's benchmark, with the costs that it asks for."""
+    name = config["benchmark"]["name"]
+    if name == "nasbench101":
+        return nasbench101
+    if name == "nasbench201":
+        table = tiny_table()
+        rng = np.random.default_rng(0)
+        wanted = config["data"].get("features") or ()
+        costs = {f"proxy/{proxy}": rng.random(len(table)) for proxy in wanted}
+        return replace(table, costs={**costs, **derived_costs(table.operations)})
+    try:
+        loaded: BenchmarkTable = instantiate(config["benchmark"]["table"])
+    except NaspError as error:
+        pytest.skip(f"the data of {name} are absent: {error}")
+    return loaded
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment(name: str, tmp_path: Path, nasbench101: BenchmarkTable) -> None:
+    config = made_small(compose_config(f"+experiment={name}"))
+    run = get_method(config["job"]["_target_"])
+    results = run(config, tmp_path / "run", small_table(config, nasbench101))
+    assert results["name"].startswith(name)
+    assert results["benchmark"] == config["benchmark"]["name"]
+    assert (tmp_path / "run" / "results.json").is_file()
+    if "kendall_tau" in results:
+        assert math.isfinite(results["kendall_tau"])
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_says_how_it_is_run(name: str) -> None:
+    text = (conf_dir() / "experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# @package _global_\n")
+    assert f"python -m nasp_lightning +experiment={name}" in text
+    assert len(text.splitlines()) <= 40, "an experiment is short"
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_a_split_is_what_its_name_says(name: str) -> None:
+    data = compose_config(f"+split={name}")["data"]
+    train, test = name.split("_")
+    assert data["train_size"] == int(train)
+    assert str(data["test_size"]) == test.removeprefix("test")
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_names_splits_that_exist(name: str) -> None:
+    import yaml
+
+    content = yaml.safe_load((conf_dir() / "sweep" / f"{name}.yaml").read_text(encoding="utf-8"))
+    params = content["hydra"]["sweeper"]["params"]
+    assert set(params.get("+split", "").split(",")) - {""} <= set(SPLITS)
+    compose_config(f"+sweep={name}")
