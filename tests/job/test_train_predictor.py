@@ -315,7 +315,7 @@ def test_an_unknown_source_is_one_sentence(tmp_path: Path) -> None:
 
 def test_an_absent_file_is_one_sentence(tmp_path: Path) -> None:
     words = ("benchmark.source=csv", "benchmark.path=/nowhere.csv")
-    with pytest.raises(NaspError, match="benchmark.path=/nowhere.csv does not exist"):
+    with pytest.raises(NaspError, match=r"benchmark.path=/nowhere.csv does not exist"):
         train_predictor.run(make_config(*words), tmp_path)
 
 

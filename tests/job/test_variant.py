@@ -5,7 +5,6 @@ import pytest
 from nasp_lightning.job.variant import variant
 from tests.tiny import compose_config
 
-
 BY_THE_BOOK = (
     *("seed=3", "data.train_size=78", "data.test_size=100", "data.validation_size=50"),
     *("data.train_on_validation=true", "task.loss=hinge", "threads=2", "name=mine"),
