@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from nasp_lightning.run_folder import config_hash, finished_results, resolved, stem
+from nasp_lightning.run_folder import (
+    config_hash,
+    finished_results,
+    method_hash,
+    resolved,
+    stem,
+)
 from nasp_lightning.storage import write_json
 
 CONFIG = {"seed": 0, "name": "a", "data": {"train_size": 4}, "paths": {"runs": "runs"}}
@@ -58,3 +64,11 @@ def test_a_finished_run(tmp_path: Path) -> None:
 )
 def test_a_component_is_named_after_its_module(target: str, name: str) -> None:
     assert stem(target) == name
+
+
+def test_seeds_of_a_method_share_its_hash_and_nothing_else() -> None:
+    first = {"seed": 0, "predictor": {"_target_": "a.b.C", "seed": 0, "width": 1}}
+    second = {"seed": 1, "predictor": {"_target_": "a.b.C", "seed": 1, "width": 1}}
+    other = {"seed": 0, "predictor": {"_target_": "a.b.C", "seed": 0, "width": 2}}
+    assert method_hash(first) == method_hash(second) != method_hash(other)
+    assert config_hash(first) != config_hash(second)

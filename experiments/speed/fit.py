@@ -23,7 +23,8 @@ from nasp_lightning import load_benchmark
 from nasp_lightning.cli import conf_dir, register_resolvers
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.framework.supervised import Supervised
-from nasp_lightning.job.train_predictor import fit, make_data, make_task
+from nasp_lightning.job.fit_neural import fit, make_task
+from nasp_lightning.job.train_predictor import make_data
 from nasp_lightning.run_folder import resolved
 from nasp_lightning.task.loss import mse
 from nasp_lightning.task.schedule import cosine

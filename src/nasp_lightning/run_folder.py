@@ -36,6 +36,17 @@ def config_hash(config: DictConfig | dict[str, Any], without: tuple[str, ...] = 
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def method_hash(config: dict[str, Any]) -> str:
+    """Hash of what all seeds of a method share: the config without its seed and its parts' seeds."""
+    shared = {
+        key: {name: item for name, item in value.items() if name != "seed"}
+        if isinstance(value, dict)
+        else value
+        for key, value in config.items()
+    }
+    return config_hash(shared, without=("seed",))
+
+
 def _set(value: Any) -> Any:
     """Leave out what is null: a later version's new setting keeps the names of finished runs."""
     if isinstance(value, dict):

@@ -19,7 +19,8 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture
 from nasp_lightning.evaluator.table import rows_of
 from nasp_lightning.job.construction import constructing
-from nasp_lightning.job.train_predictor import make_data, make_task, set_threads
+from nasp_lightning.job.fit_neural import make_task
+from nasp_lightning.job.train_predictor import make_data, set_threads
 from nasp_lightning.predictor.base import ClassicalPredictor
 from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.run_folder import stem

@@ -15,25 +15,25 @@ import numpy.typing as npt
 import torch
 import yaml
 from hydra.utils import get_class, instantiate
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Trainer, seed_everything
 from torch import nn
 
 from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
+from nasp_lightning.callbacks.checkpoint import checkpoint_path
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.evaluation import ranking_results
+from nasp_lightning.job.fit_neural import check_checkpoint, fit, make_logger, make_task
 from nasp_lightning.job.provenance import versions
 from nasp_lightning.job.variant import variant
 from nasp_lightning.logger import closed_on_failure
 from nasp_lightning.predictor.scoring import score_all
-from nasp_lightning.run_folder import config_hash, finished_results, stem
+from nasp_lightning.run_folder import config_hash, finished_results, method_hash, stem
 from nasp_lightning.space.base import Space
 from nasp_lightning.storage import atomic_path, locked, write_json, write_text
 from nasp_lightning.sweep import available_cores
-from nasp_lightning.task.predictor import PredictorTask
 
 log = logging.getLogger(__name__)
 
@@ -235,113 +235,12 @@ def make_data(config: Config, table: BenchmarkTable, space: Space) -> Architectu
     return data
 
 
-def make_task(config: Config, predictor: nn.Module, data: ArchitectureData) -> PredictorTask:
-    """The LightningModule of a config."""
-    with constructing("optimizer"):
-        optimizer = instantiate(config["optimizer"])
-        optimizer(predictor.parameters())  # an optimizer that cannot be fails now, not in the fit
-    with constructing("scheduler"):
-        schedule = instantiate(config["scheduler"])
-    with constructing("task"):
-        task: PredictorTask = instantiate(config["task"], _partial_=True)(
-            predictor=predictor,
-            optimizer=optimizer,
-            schedule=schedule,
-            config=config,
-            shape=data.shape,
-            label_scale=(data.mean, data.std),
-        )
-    return task
-
-
-def fit(
-    config: Config,
-    folder: Path,
-    task: PredictorTask,
-    data: ArchitectureData,
-    framework: Framework,
-    max_epochs: int,
-) -> tuple[Trainer, float]:
-    """Train through all phases, from the checkpoint if there is one."""
-    callbacks = make_callbacks(config, folder)
-    clock = next((item for item in callbacks if isinstance(item, ClockCheckpoint)), None)
-    settings = {**config["trainer"], "max_epochs": max_epochs}
-    logger = make_logger(config, folder)
-    with constructing("trainer"):
-        trainer = Trainer(
-            **settings,
-            devices=1,
-            logger=logger or False,
-            callbacks=[*callbacks[:1], framework, *callbacks[1:]],
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            limit_val_batches=0,
-            default_root_dir=folder,
-        )
-    data.graphs = data.graphs.to(trainer.strategy.root_device)
-    data.set_training(
-        data.training_indices.to(trainer.strategy.root_device),
-        data.training_labels.to(trainer.strategy.root_device),
-    )
-    resumed = clock.path if clock is not None and clock.path.exists() else None
-    if resumed is not None:
-        log.info("continuing from %s", resumed)
-    began = time.monotonic()
-    try:
-        trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=True)
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-    if clock is None:
-        return trainer, time.monotonic() - began
-    clock.save(trainer)
-    return trainer, clock.fit_seconds
-
-
-def make_callbacks(config: Config, folder: Path) -> list[Callback]:
-    """The named callbacks; those that write get the run's folder."""
-    made = []
-    for name, settings in config["callbacks"].items():
-        if settings is None:
-            continue
-        if not isinstance(settings, dict) or "_target_" not in settings:
-            raise NaspError(f"callbacks.{name}: it needs a _target_, or null to leave it out")
-        with constructing("callbacks"):
-            item = instantiate(settings)
-            made.append(item if isinstance(item, Callback) else item(folder=folder))
-    return made
-
-
-def make_logger(config: Config, folder: Path) -> Any:
-    """The third-party logger of a config, or None; metrics.csv is written in any case."""
-    settings = config["logger"]
-    if not settings or not settings.get("_target_"):
-        return None
-    with constructing("logger"):
-        return instantiate(settings, _partial_=True)(folder=folder, config=config)
-
-
-def check_checkpoint(path: Path, config: Config) -> None:
-    """Refuse a checkpoint that is damaged or belongs to another config."""
-    remedy = "delete it to begin anew, or choose another hydra.run.dir"
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        saved = content["hyper_parameters"]["config"]
-    except Exception as error:
-        raise NaspError(f"{path} is damaged or no checkpoint of this project: {remedy}") from error
-    if config_hash(saved) != config_hash(config):
-        raise NaspError(f"{path} belongs to a run with another config: {remedy}")
-
-
 def identity(config: Config, table: BenchmarkTable, data: ArchitectureData) -> Config:
     """What a number is a number of: config, benchmark, split, protocol."""
     return {
         "format": "nasp_lightning.results/1",
         "config_hash": config_hash(config),
-        "method_hash": config_hash(config, without=("seed",)),
+        "method_hash": method_hash(config),
         "name": config["name"],
         "benchmark": config["benchmark"]["name"],
         "source": config["benchmark"]["source"],
