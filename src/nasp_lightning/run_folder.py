@@ -37,7 +37,7 @@ def config_hash(config: DictConfig | dict[str, Any], without: tuple[str, ...] = 
 
 
 def method_hash(config: dict[str, Any]) -> str:
-    """Hash of what all seeds of a method share: the config without its seed and its parts' seeds."""
+    """Hash of what all seeds of a method share: no seed, neither the run's nor of its parts."""
     shared = {
         key: {name: item for name, item in value.items() if name != "seed"}
         if isinstance(value, dict)

@@ -69,7 +69,7 @@ def test_a_checkpoint_may_not_name_anything_to_be_called(tmp_path: Path, target:
     shape = {"tokens": 6, "vertices": 4, "vocabulary": 5}
     kept = {"config": {"predictor": settings}, "shape": shape, "label_scale": [0.0, 1.0]}
     torch.save({"hyper_parameters": kept, "state_dict": {}}, path)
-    with pytest.raises(NaspError, match="predictor|imported"):
+    with pytest.raises(NaspError, match=r"predictor|imported"):
         PredictorTask.load(path)
 
 
