@@ -3,6 +3,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -75,6 +77,18 @@ def test_two_processes_convert_once(tmp_path: Path) -> None:
         child.join(60)
     assert [child.exitcode for child in children] == [0, 0]
     assert convert.count == 1
+
+
+def test_two_commands_convert_the_shipped_source_once(isolated_cache: Path) -> None:
+    program = "from nasp_lightning.benchmark import load_benchmark; print(len(load_benchmark()))"
+    children = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        for _ in "ab"
+    ]
+    told = [child.communicate(timeout=300)[0] for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    assert [text.strip() for text in told] == ["15625"] * 2
+    assert len(list((isolated_cache / "tables").glob("*.safetensors"))) == 1
 
 
 def test_after_a_kill_the_next_process_converts(tmp_path: Path) -> None:
