@@ -30,10 +30,7 @@ from nasp_lightning.space.base import Graphs, Shape
 
 POSITIONAL = ("laplacian", "normalised_laplacian", "eigenvectors", "sinusoidal")
 PADDING = ("published", "masked")
-# The start of the two branches, see _start_tokens.
-OPERATION_DEVIATION = 0.5
-POSITION_GAIN = 0.5
-EDGE_POSITION_GAIN = 3.0
+EDGE_POSITION_GAIN = 3.0  # of the positional projection's start, see _spread_edge_tokens
 ENCODERS = ("transformer", "gcn", "mlp")
 
 
@@ -114,7 +111,8 @@ class TNASP(nn.Module):
         self.hidden = nn.Linear(embedding_dim + shape.features, regressor_dim, bias=False)
         self.score = nn.Linear(regressor_dim, 1, bias=False)
         self.apply(_initialise)
-        self._start_tokens()
+        if hasattr(self, "rows_to_tokens"):
+            self._spread_edge_tokens()
 
     def _build_positions(self, embedding_dim: int) -> None:
         shape = self.shape
@@ -127,23 +125,15 @@ class TNASP(nn.Module):
         if shape.tokens != shape.vertices:  # operations on edges: vertex rows to edge tokens
             self.rows_to_tokens = nn.Linear(shape.vertices, shape.tokens)
 
-    def _start_tokens(self) -> None:
-        """Balance the two branches at the start. Ours; neither paper says how TNASP starts.
+    def _spread_edge_tokens(self) -> None:
+        """Start edge tokens apart, so that a place in the cell can be told from the first step on.
 
-        The rows of a cell's own Laplacian differ much, so there operations speak louder. The four
-        rows of NAS-Bench-201's Laplacian hardly differ between architectures, and six mixtures of
-        them hardly from each other: edge tokens start apart, so that a place can be told.
+        The four rows of NAS-Bench-201's Laplacian hardly differ between architectures, and six
+        mixtures of them hardly from each other. Ours; neither paper says how TNASP starts.
         """
-        if hasattr(self, "rows_to_tokens"):
-            nn.init.normal_(self.rows_to_tokens.bias)
-            with torch.no_grad():
-                self.positions.weight.mul_(EDGE_POSITION_GAIN)
-            return
-        if self.operation_branch:
-            nn.init.normal_(self.operations.weight, std=OPERATION_DEVIATION)
-        if hasattr(self, "positions"):
-            with torch.no_grad():
-                self.positions.weight.mul_(POSITION_GAIN)
+        nn.init.normal_(self.rows_to_tokens.bias)
+        with torch.no_grad():
+            self.positions.weight.mul_(EDGE_POSITION_GAIN)
 
     def forward(self, graphs: Graphs) -> Tensor:
         """Scores ``[B]`` of a batch of architectures, on the normalised labels' scale."""
