@@ -35,11 +35,25 @@ def test_one_evaluation_for_the_plain_fit_and_one_for_each_iteration(targets: st
 
 
 def test_errors_are_mean_squared_errors_of_the_predictions() -> None:
-    framework, data = SelfEvolution(iterations=3), make_data()
+    framework, data = SelfEvolution(iterations=3, label_bound=None), make_data()
     fit(framework, data, 3)
     truth = data.normalise(data.all_labels[data.split.validation]).double()
     wanted = ((framework.predictions - truth) ** 2).mean(1)
     torch.testing.assert_close(framework.errors, wanted)
+
+
+def test_failed_architectures_do_not_fill_the_evaluations() -> None:
+    framework, data = SelfEvolution(iterations=3, label_bound=1.5), make_data()
+    failed = data.split.validation[:3]
+    data.all_labels[failed] = data.mean - 50 * data.std
+    fit(framework, data, 3)
+    truth = data.normalise(data.all_labels[data.split.validation]).double()
+    assert truth.min() < -49
+    assert framework.errors.max() < 9  # (2 · 1.5)², the most that two clamped values differ by
+    assert framework.predictions.abs().max() <= 1.5
+    wanted = ((framework.predictions - truth.clamp(-1.5, 1.5)) ** 2).mean(1)
+    torch.testing.assert_close(framework.errors, wanted)
+    assert framework.targets.abs().max() < 9
 
 
 def test_the_targets_come_nearer_to_the_hidden_labels() -> None:
@@ -225,6 +239,8 @@ def test_splits_that_cannot_be_evolved_on_are_refused() -> None:
         {"multiplier_clip": -1.0},
         {"learning_rate": 0.0},
         {"learning_rate": -1.0},
+        {"label_bound": 0.0},
+        {"label_bound": float("nan")},
         {"targets": "wrong"},
     ],
 )

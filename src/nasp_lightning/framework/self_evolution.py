@@ -4,7 +4,9 @@ Lu et al., "TNASP", NeurIPS 2021, supplementary A.3, A.4 and B: 200 validation a
 every historical evaluation a hard constraint, a minimax problem, another T = 100 epochs. The
 equations are not in the supplementary; what is here is our formulation, stated in
 :mod:`nasp_lightning.framework.admm`. An evaluation returns one number, the mean squared error
-e_k of the predictions ŷ_k on the validation architectures; their labels are never seen.
+e_k of the predictions ŷ_k on the validation architectures; their labels are never seen. Both are
+clamped to ``label_bound`` deviations first: a few failed architectures would otherwise be nearly
+all of e_k, and the constraints would teach the outliers and not the order of the rest.
 
 Example:
     ``python -m nasp_lightning +experiment=nb201_tnasp_se``
@@ -12,6 +14,7 @@ Example:
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -47,6 +50,8 @@ class SelfEvolution(Framework):
         inner_steps: gradient steps on ȳ in an iteration.
         learning_rate: of the fresh optimizer.
         validation_batch: validation architectures in a training step; None for all.
+        label_bound: an evaluation clamps labels and predictions to this many deviations of the
+            training labels around their mean; None for no bound.
 
     Raises:
         NaspError: for a setting that cannot be.
@@ -66,6 +71,7 @@ class SelfEvolution(Framework):
         inner_steps: int = 10,
         learning_rate: float | None = 3e-4,
         validation_batch: int | None = 10,
+        label_bound: float | None = 2.0,
     ) -> None:
         super().__init__()
         _check_counts(iterations=iterations, inner_steps=inner_steps)
@@ -74,6 +80,8 @@ class SelfEvolution(Framework):
         _check_numbers(mu=mu, rho=rho, epsilon=epsilon, multiplier_clip=multiplier_clip)
         if learning_rate is not None:
             _check_numbers(above_zero=True, learning_rate=learning_rate)
+        if label_bound is not None:
+            _check_numbers(above_zero=True, label_bound=label_bound)
         if targets == "gradient":
             _check_numbers(above_zero=True, rho=rho, step=step)
             if step > admm.MAXIMUM_STEP:
@@ -84,6 +92,7 @@ class SelfEvolution(Framework):
         self.window, self.how, self.epsilon, self.quadratic = window, targets, epsilon, quadratic
         self.step, self.inner_steps = step, inner_steps
         self.learning_rate, self.validation_batch = learning_rate, validation_batch
+        self.bound = math.inf if label_bound is None else label_bound
         self.targets = torch.zeros(0)  # ȳ, [m]
         self.multipliers = torch.zeros(0)  # λ, [t]
         self.predictions = torch.zeros(0, 0)  # ŷ_k, [t, m]
@@ -173,8 +182,9 @@ class SelfEvolution(Framework):
                 self.scale = admm.affine_calibration(fitted, data.training_labels.double().cpu())
         task.predictor.train()
         slope, offset = self.scale
-        prediction = slope * scores + offset
+        prediction = (slope * scores + offset).clamp(-self.bound, self.bound)
         truth = data.normalise(data.all_labels[data.split.validation]).double()
+        truth = truth.clamp(-self.bound, self.bound)
         self.errors = torch.cat([self.errors, admm.evaluation_error(prediction, truth)[None]])
         self.predictions = torch.cat([self.predictions, prediction[None]])
 
