@@ -25,7 +25,9 @@ CASES = [
     (CELL, cells(300), {"positional": "sinusoidal"}),
     (CELL, cells(300), {"operation_branch": False}),
     (CELL, cells(300), {"positional_branch": False}),
+    (CELL, cells(300), {"input_norm": True, "regressor": "linear"}),
     (EDGES, edge_cells(300), {}),
+    (EDGES, edge_cells(300), {"input_norm": True}),
     (EDGES, edge_cells(300), {"positional": "sinusoidal"}),
     (CHAIN, chains(300), {}),
     (

@@ -101,7 +101,7 @@ def test_published_padding_is_the_outputs_token_and_is_attended_to() -> None:
     torch.testing.assert_close(scores(predictor, graphs), scores(predictor, as_output))
     tokens = predictor.eval().embed(graphs)
     mean = predictor.encoder(tokens).mean(1)
-    expected = mean @ predictor.hidden.weight.T @ predictor.score.weight.T
+    expected = torch.relu(mean @ predictor.hidden.weight.T) @ predictor.score.weight.T
     torch.testing.assert_close(scores(predictor, graphs), expected.squeeze(1), atol=1e-5, rtol=1e-5)
 
 
@@ -173,8 +173,18 @@ def test_chain_sees_the_order_of_its_layers() -> None:
     assert (scores(predictor, graphs) - scores(predictor, turned)).abs().max() > 1e-4
 
 
+def test_pinats_input_norm_and_linear_regressor() -> None:
+    predictor, graphs = TNASP(CELL, input_norm=True, regressor="linear"), cells(20)
+    tokens = predictor.eval().embed(graphs)
+    torch.testing.assert_close(tokens.mean(-1), torch.zeros(20, 7), atol=1e-5, rtol=0)
+    torch.testing.assert_close(tokens.var(-1, correction=0), torch.ones(20, 7))
+    mean = predictor.encoder(tokens).mean(1)
+    expected = mean @ predictor.hidden.weight.T @ predictor.score.weight.T
+    torch.testing.assert_close(scores(predictor, graphs), expected.squeeze(1), atol=1e-5, rtol=1e-5)
+
+
 def test_features_reach_the_regressor() -> None:
-    predictor = TNASP(replace(CELL, features=2))
+    predictor = TNASP(replace(CELL, features=2), regressor="linear")
     graphs = replace(cells(4), features=torch.randn(4, 2))
     weight = (predictor.score.weight @ predictor.hidden.weight).squeeze(0)[80:]
     shift = torch.tensor([1.0, -2.0])
@@ -195,6 +205,7 @@ def test_features_reach_the_regressor() -> None:
     [
         ({"positional": "spectral"}, "predictor.positional='spectral'"),
         ({"padding": "none"}, "predictor.padding='none'"),
+        ({"regressor": "none"}, "predictor.regressor='none'"),
         ({"operation_branch": False, "positional_branch": False}, "are both false"),
     ],
 )

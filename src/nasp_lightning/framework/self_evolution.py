@@ -71,7 +71,7 @@ class SelfEvolution(Framework):
         inner_steps: int = 10,
         learning_rate: float | None = 3e-4,
         validation_batch: int | None = 10,
-        label_bound: float | None = 2.0,
+        label_bound: float | None = 3.0,
     ) -> None:
         super().__init__()
         _check_counts(iterations=iterations, inner_steps=inner_steps)

@@ -5,6 +5,10 @@ Lu et al., "TNASP: A Transformer-based NAS Predictor with a Self-evolution Frame
 96 hidden units (supplementary B). What the paper leaves open follows its authors' later PINAT:
 the rows of the directed, unnormalised Laplacian, addition of the two branches, heads of 64,
 feed-forward width 512, bias-free regressor, mean over all seven slots of a NAS-Bench-101 cell.
+Three things do not: PINAT drops out and normalises the sum of the branches, its regressor is
+linear with dropout, and its weights start by other rules. PyTorch's own transformer layer and
+start, nothing on the sum and a ReLU in the regressor rank better (experiments/tnasp_nasbench101);
+they are ours, PINAT's are options.
 
 Example:
     >>> predictor = TNASP(shape=space.shape)  # doctest: +SKIP
@@ -25,13 +29,14 @@ from nasp_lightning.predictor.laplacian import (
     sinusoidal_positions,
 )
 from nasp_lightning.predictor.tnasp_encoder import GCNEncoder, MLPEncoder
-from nasp_lightning.predictor.transformer import NORM_EPSILON, EncoderLayer, TransformerEncoder
+from nasp_lightning.predictor.transformer import NORM_EPSILON, TransformerEncoder
 from nasp_lightning.space.base import Graphs, Shape
 
 POSITIONAL = ("laplacian", "normalised_laplacian", "eigenvectors", "sinusoidal")
 PADDING = ("published", "masked")
 EDGE_POSITION_GAIN = 3.0  # of the positional projection's start, see _spread_edge_tokens
 ENCODERS = ("transformer", "gcn", "mlp")
+REGRESSORS = ("relu", "linear")
 
 
 class TNASP(nn.Module):
@@ -45,7 +50,7 @@ class TNASP(nn.Module):
         head_dim: dimension of a head.
         feedforward_dim: inner width of the feed-forward networks.
         regressor_dim: hidden units of the regressor.
-        dropout: probability of dropping, everywhere.
+        dropout: probability of dropping: attention weights, feed-forward networks, branches.
         operation_branch: whether the operations are seen; False shields them (Table 5).
         positional_branch: whether the positions are seen; False shields them (Table 5).
         positional: ``laplacian`` (published), ``normalised_laplacian``, ``eigenvectors`` or
@@ -54,10 +59,12 @@ class TNASP(nn.Module):
         padding: ``published``: padded slots carry the published padding token and take part in
             attention and in the mean; ``masked``: they take part in neither.
         encoder: ``transformer`` (published), or what replaces it in Table 6: ``gcn``, ``mlp``.
+        regressor: ``relu`` between its two layers, or ``linear``: dropout between them (PINAT).
+        input_norm: whether the sum of the two branches is dropped out and normalised (PINAT).
 
     Raises:
-        NaspError: if ``positional``, ``padding`` or ``encoder`` is unknown or both branches are
-            shielded.
+        NaspError: if ``positional``, ``padding``, ``encoder`` or ``regressor`` is unknown or both
+            branches are shielded.
     """
 
     def __init__(
@@ -76,11 +83,14 @@ class TNASP(nn.Module):
         eigenvectors: int = 4,
         padding: str = "published",
         encoder: str = "transformer",
+        regressor: str = "relu",
+        input_norm: bool = False,
     ) -> None:
         super().__init__()
         _check_choice("positional", positional, POSITIONAL)
         _check_choice("padding", padding, PADDING)
         _check_choice("encoder", encoder, ENCODERS)
+        _check_choice("regressor", regressor, REGRESSORS)
         if not (operation_branch or positional_branch):
             raise NaspError(
                 "predictor.operation_branch and predictor.positional_branch are both false: "
@@ -93,12 +103,13 @@ class TNASP(nn.Module):
         self.positional = "sinusoidal" if shape.chain else positional
         self.eigenvectors = eigenvectors
         self.padding = padding
+        self.regressor = regressor
         if operation_branch:
             self.operations = nn.Embedding(shape.vocabulary, embedding_dim)
         if positional_branch:
             self._build_positions(embedding_dim)
         self.register_buffer("token_row", _token_rows(shape, padding), persistent=False)
-        self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPSILON)
+        self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPSILON) if input_norm else None
         self.encoder: TransformerEncoder | GCNEncoder | MLPEncoder
         if encoder == "gcn":
             self.encoder = GCNEncoder(shape, layers, embedding_dim, dropout)
@@ -110,7 +121,6 @@ class TNASP(nn.Module):
             )
         self.hidden = nn.Linear(embedding_dim + shape.features, regressor_dim, bias=False)
         self.score = nn.Linear(regressor_dim, 1, bias=False)
-        self.apply(_initialise)
         if hasattr(self, "rows_to_tokens"):
             self._spread_edge_tokens()
 
@@ -146,7 +156,7 @@ class TNASP(nn.Module):
         return self.regress(self.pool(tokens, real), graphs.features)
 
     def embed(self, graphs: Graphs) -> Tensor:
-        """Sum of the two branches, dropped out and normalised: ``[B, T, E]``."""
+        """Sum of the two branches: ``[B, T, E]``."""
         tokens = None
         if self.operation_branch:
             tokens = F.embedding(self.token_row[graphs.operations.int()], self.operations.weight)
@@ -156,9 +166,9 @@ class TNASP(nn.Module):
         assert tokens is not None
         if tokens.dim() == 2:  # sinusoids alone are the same for every architecture
             tokens = tokens.expand(len(graphs), -1, -1)
-        tokens = F.dropout(tokens, self.dropout, self.training)
-        norm = self.norm
-        return F.layer_norm(tokens, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        if self.norm is not None:
+            tokens = self.norm(F.dropout(tokens, self.dropout, self.training))
+        return tokens
 
     def pool(self, tokens: Tensor, real: Tensor | None) -> Tensor:
         """Mean over the tokens that count: ``[B, T, E]`` to ``[B, E]``."""
@@ -173,7 +183,11 @@ class TNASP(nn.Module):
             check_features(features, self.shape.features)
             assert features is not None
             pooled = torch.cat([pooled, features], 1)
-        hidden = F.dropout(F.linear(pooled, self.hidden.weight), self.dropout, self.training)
+        hidden = F.linear(pooled, self.hidden.weight)
+        if self.regressor == "relu":
+            hidden = F.relu(hidden)
+        else:
+            hidden = F.dropout(hidden, self.dropout, self.training)
         return F.linear(hidden, self.score.weight).squeeze(-1)
 
     def scoring_module(self, graphs: Graphs, dtype: torch.dtype) -> nn.Module | None:
@@ -234,16 +248,3 @@ def _token_rows(shape: Shape, padding: str) -> Tensor:
     if padding == "published" and shape.padding_token is not None and published is not None:
         rows[shape.padding_token] = published
     return rows
-
-
-def _initialise(module: nn.Module) -> None:
-    """Xavier's uniform weights and zero biases, as in neuralpredictor.pytorch."""
-    if isinstance(module, EncoderLayer):
-        # The three projections are one weight, but each has its own fan: initialised as one,
-        # they are 1.6 times too small, and 0.03 of tau on NAS-Bench-201 is lost.
-        for projection in module.qkv.weight.data.chunk(3):
-            nn.init.xavier_uniform_(projection)
-    elif isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -8,7 +8,6 @@ Exact rewritings, none of them an approximation:
   that needs no transposed copy;
 * the first layer sees few distinct tokens (operation, Laplacian row, slot): some hundreds in all
   of NAS-Bench-101. Logits and values are tables, and the layer's attention looks them up;
-* the bias-free regressor is one vector, and the mean over tokens commutes with it;
 * where padding is masked, architectures of equal size are taken together, without a mask.
 """
 
@@ -88,7 +87,7 @@ class TokenTable:
     """The first layer's distinct tokens, its attention logits and values as tables.
 
     Args:
-        rows: ``[R, E]`` distinct tokens after the embedding's normalisation, float32.
+        rows: ``[R, E]`` distinct embedded tokens, float32.
         code_to_row: ``[C]`` row of each token's code.
         layer: the first layer.
         dtype: of the looked-up values.
@@ -140,13 +139,12 @@ class TNASPScoring(nn.Module):
         self.masked = predictor.padding == "masked" and predictor.shape.padding_token is not None
         assert isinstance(predictor.encoder, TransformerEncoder)
         trained = predictor.encoder.stack()
-        norms = [predictor.norm, *(layer.feedforward_norm for layer in trained)]
+        entry = math.inf if predictor.norm is None else _radius(predictor.norm)
+        radii = [entry, *(_radius(layer.feedforward_norm) for layer in trained)]
         self.layers = [
-            ScoringLayer(layer, dtype, _radius(norm))
-            for layer, norm in zip(trained, norms, strict=False)
+            ScoringLayer(layer, dtype, radius)
+            for layer, radius in zip(trained, radii, strict=False)
         ]
-        regressor = predictor.score.weight.double() @ predictor.hidden.weight.double()
-        self.regressor = regressor.view(-1).float()
         self.table = _token_table(predictor, graphs, self.layers[0], dtype) if self.layers else None
 
     def forward(self, graphs: Graphs) -> Tensor:
@@ -174,14 +172,7 @@ class TNASPScoring(nn.Module):
         for layer in layers:
             tokens = layer(tokens)
         pooled = tokens.sum(1, dtype=torch.float32) / shape[1]
-        scores = pooled @ self.regressor[: shape[2]]
-        if self.predictor.shape.features:
-            from nasp_lightning.predictor.tnasp import check_features
-
-            check_features(graphs.features, self.predictor.shape.features)
-            assert graphs.features is not None
-            scores = scores + graphs.features @ self.regressor[shape[2] :]
-        return scores
+        return self.predictor.regress(pooled, graphs.features)
 
 
 def token_codes(predictor: TNASP, graphs: Graphs) -> Tensor:

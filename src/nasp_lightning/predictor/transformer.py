@@ -22,7 +22,8 @@ class EncoderLayer(nn.Module):
     """Self-attention and a feed-forward network, each added to its input and normalised after.
 
     The projections of queries, keys, values and output have no bias; the feed-forward layers
-    have one. Dropout acts on the attention weights and on both branches' outputs.
+    have one. Dropout acts where PyTorch's own encoder layer has it: on the attention weights, in
+    the feed-forward network and on both branches' outputs.
 
     Args:
         dim: embedding dimension E.
@@ -63,6 +64,7 @@ class EncoderLayer(nn.Module):
             tokens + attended, norm.normalized_shape, norm.weight, norm.bias, norm.eps
         )
         hidden = linear(tokens, self.widen.weight, self.widen.bias, relu=True)
+        hidden = F.dropout(hidden, self.dropout, self.training)
         hidden = linear(hidden, self.narrow.weight, self.narrow.bias)
         hidden = F.dropout(hidden, self.dropout, self.training)
         norm = self.feedforward_norm
