@@ -99,6 +99,34 @@ def load_table(
     return table
 
 
+def load_known(
+    benchmark: str,
+    names: tuple[str, ...],
+    source: str = "csv",
+    path: str | Path | None = None,
+    partial: bool = False,
+) -> BenchmarkTable:
+    """A benchmark that is known as one CSV file, by the shipped map of columns of its name.
+
+    Args:
+        benchmark: stem of the map.
+        names: what the file is called.
+        source: ``csv``, the only one.
+        path: the file; None: see :func:`find_file`.
+        partial: False demands every architecture of the space.
+
+    Raises:
+        NaspError: if the source is another, or the file is absent or wrong.
+    """
+    if source != "csv":
+        raise NaspError(
+            f"benchmark {benchmark} has no source {source!r}; set benchmark.source=csv"
+        )
+    return load_table(
+        locate(benchmark, names, path), benchmark, benchmark=benchmark, partial=partial
+    )
+
+
 def find_file(benchmark: str, names: tuple[str, ...]) -> Path | None:
     """A file or folder of one of these names in ``NASP_DATA``, its folder, or the downloads."""
     return next(

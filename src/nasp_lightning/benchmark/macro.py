@@ -10,7 +10,6 @@ from pathlib import Path
 
 from nasp_lightning.benchmark import csv
 from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.error import NaspError
 
 FILES = ("nas_bench_macro_6561.csv.gz",)
 
@@ -28,8 +27,4 @@ def load_table(
     Raises:
         NaspError: if the file is absent or damaged.
     """
-    if source != "csv":
-        raise NaspError(f"benchmark macro has no source {source!r}; set benchmark.source=csv")
-    return csv.load_table(
-        csv.locate("macro", FILES, path), "macro", benchmark="macro", partial=partial
-    )
+    return csv.load_known("macro", FILES, source, path, partial)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from nasp_lightning.benchmark import csv
 from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.error import NaspError
 
 FILES = ("spikenas_cifar10_15625.csv.gz",)
 
@@ -29,8 +28,4 @@ def load_table(
     Raises:
         NaspError: if the file is absent or damaged.
     """
-    if source != "csv":
-        raise NaspError(f"benchmark spikenas has no source {source!r}; set benchmark.source=csv")
-    return csv.load_table(
-        csv.locate("spikenas", FILES, path), "spikenas", benchmark="spikenas", partial=partial
-    )
+    return csv.load_known("spikenas", FILES, source, path, partial)
