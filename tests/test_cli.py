@@ -90,6 +90,13 @@ def test_the_commands_of_the_help_compose() -> None:
         assert f"name: {experiment}" in done.stdout
 
 
+def test_a_split_counts_wherever_it_stands() -> None:
+    split, experiment = "+split=78_all", "+experiment=nb201_tnasp_se"
+    for words in ((split, experiment), (experiment, split)):
+        done = nasp("--cfg", "job", *words, "--package", "data")
+        assert "train_size: 78\n" in done.stdout
+
+
 def test_completion_answers_without_anything_heavy() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROBE, "-sc", "query=bash"],

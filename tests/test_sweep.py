@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from nasp_lightning import cli, sweep
 from nasp_lightning.cli import conf_dir, register_resolvers
 from nasp_lightning.run_folder import config_hash
-from nasp_lightning.sweep import Job, available_cores, command, run_all
+from nasp_lightning.sweep import Job, available_cores, command, experiment_first, run_all
 from tests.tiny import csv_words, nasp, write_csv
 
 # Plays a job: writes that it began, perhaps sleeps, perhaps fails, writes that it ended.
@@ -234,3 +234,11 @@ def test_a_process_composes_what_was_planned(
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         composed = compose("config", overrides=command(job)[3:])
     assert config_hash(composed) == config_hash(job.config) == job.folder.name
+
+
+def test_the_experiment_stands_before_what_is_added_to_it() -> None:
+    words = ["-m", "--config-dir", "here", "+split=78_all", "seed=1", "+experiment=x", "--info"]
+    assert experiment_first(words) == [
+        *("-m", "--config-dir", "here", "+experiment=x", "+split=78_all", "seed=1", "--info")
+    ]
+    assert experiment_first(["--cfg", "job", "seed=1", ""]) == ["--cfg", "job", "seed=1", ""]

@@ -49,7 +49,7 @@ class ProcessLauncher(Launcher):
         """Run what is missing; wait for all of it."""
         from nasp_lightning.error import NaspError
         from nasp_lightning.run_folder import config_hash, finished_results
-        from nasp_lightning.sweep import available_cores, run_all
+        from nasp_lightning.sweep import available_cores, experiment_first, run_all
 
         assert self.config is not None
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
@@ -87,15 +87,6 @@ class ProcessLauncher(Launcher):
         task_words = list(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]
         folder = Path(str(config.hydra.sweep.dir)) / str(config.hydra.sweep.subdir)
         return Job(number, [str(word) for word in task_words], folder.absolute(), config)
-
-
-def experiment_first(words: Sequence[str]) -> list[str]:
-    """The words of a job with ``+experiment=…`` in front.
-
-    Hydra's sweeper puts the parameters of a sweep file before the command line's words, and of two
-    added groups the later one wins: an experiment would undo the split that it is swept over.
-    """
-    return sorted(words, key=lambda word: not word.startswith("+experiment="))
 
 
 def _returned(job: Job) -> JobReturn:

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nasp_lightning.error import NaspError
 from nasp_lightning.run_folder import config_hash, finished_results, resolved, stem
 from nasp_lightning.storage import explain_os_error
+from nasp_lightning.sweep import experiment_first
 
 TRACEBACK = "HYDRA_FULL_ERROR"  # Hydra's own switch; the user's, unless the next one is set too
 QUIET = "NASP_QUIET_ERRORS"
@@ -132,6 +133,7 @@ def _hydra_main(config: DictConfig) -> None:
 def main() -> None:
     """Entry point of ``nasp`` and ``python -m nasp_lightning``."""
     register_resolvers()
+    sys.argv[1:] = experiment_first(sys.argv[1:])
     if os.getcwd() not in sys.path:  # a predictor of one's own beside where the command is typed
         sys.path.append(os.getcwd())
     if not wants_traceback():  # Hydra then hands its errors on, instead of printing a traceback

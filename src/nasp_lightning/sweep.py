@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,22 @@ def available_cores() -> int:
     with contextlib.suppress(AttributeError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def experiment_first(words: Sequence[str]) -> list[str]:
+    """The overrides of a job with ``+experiment=…`` in front; flags stay where they are.
+
+    Of two added groups the later one wins, so an experiment would undo the split, or the sweep's
+    parameters, that stand before it.
+    """
+    places = [index for index, word in enumerate(words) if "=" in word and not word.startswith("-")]
+    ordered = sorted(
+        (words[place] for place in places), key=lambda word: not word.startswith("+experiment=")
+    )
+    result = list(words)
+    for place, word in zip(places, ordered, strict=True):
+        result[place] = word
+    return result
 
 
 def command(job: Job) -> list[str]:
