@@ -77,7 +77,7 @@ def test_the_control_stands_right_under_self_evolution(write_run: WriteRun, tmp_
         ("424/all", "tnasp"),
         ("424/all", "tnasp + SE"),
         ("424/all", "tnasp, control: n + validation labels"),
-        ("424/all", "tnasp, predictor.positional_branch=false"),
+        ("424/all", "tnasp, operation branch only"),
         ("424/all", "tnasp (logistic)"),
     ]
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report, write the files asked for; 0, or 2 where there is nothing to report."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.runs and not options.published:
+        parser.error("name RUNS, or --published FILE")
     if hasattr(sys.stdout, "reconfigure"):  # a terminal without ± shows ? and not a traceback
         sys.stdout.reconfigure(errors="replace")
     try:
@@ -40,11 +43,18 @@ def report(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     from nasp_lightning.report.collect import Collection, collect, describe_problems
+    from nasp_lightning.report.published import of_table
+    from nasp_lightning.report.published import to_csv as published_csv
     from nasp_lightning.report.regret import find_searches
-    from nasp_lightning.report.summary import choose_runs, summarise
+    from nasp_lightning.report.summary import choose_runs, only_table, summarise
     from nasp_lightning.report.table import control_notice, print_tables, to_csv, to_markdown
     from nasp_lightning.storage import write_text
 
+    published = of_table(options.table)
+    if options.published:
+        write_text(options.published, published_csv(published))
+        if not options.runs:
+            return
     searches, damaged = find_searches(options.runs)
     try:
         found = collect(options.runs)
@@ -59,6 +69,11 @@ def report(options: argparse.Namespace) -> None:
         if problem.folder not in searched
     ]
     rows = summarise(found.runs, include_published=options.all) if found.runs else []
+    if options.table:
+        rows = only_table(rows, published)
+        searches = []
+        if not rows:
+            raise NaspError(f"no finished run in these folders belongs to {options.table}")
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 140, highlight=False)
     if searches:
@@ -112,7 +127,19 @@ def _parser() -> argparse.ArgumentParser:
         description="Finished runs in tables beside the published numbers.",
     )
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUNS", help="run folders, or folders holding runs"
+        "runs", nargs="*", type=Path, metavar="RUNS", help="run folders, or folders holding runs"
+    )
+    parser.add_argument(
+        "--table",
+        metavar="NAME",
+        help="only the methods and splits of a paper's table, and self-evolution's controls: "
+        "--table 'TNASP supplementary Table 7'",
+    )
+    parser.add_argument(
+        "--published",
+        type=Path,
+        metavar="FILE",
+        help="write the published numbers (of --table) as CSV; needs no RUNS",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every number, unrounded")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables")

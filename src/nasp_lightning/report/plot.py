@@ -9,27 +9,22 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasp_lightning.error import NaspError
+from nasp_lightning.report.figure import (
+    COLOURS,
+    MARKERS,
+    require_matplotlib,
+    save_figure,
+    styled_figure,
+)
 from nasp_lightning.report.summary import Row
-from nasp_lightning.storage import atomic_path
 
 if TYPE_CHECKING:  # the report starts without numpy
     import numpy.typing as npt
 
-# Okabe and Ito's palette: told apart by colour-blind readers, yellow left out as too pale.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PALE = 0.45  # opacity of what is shown for orientation only
 MARGIN = 0.13  # decades left and right of the first and last split
 LEAST_RANGE = 0.1  # of Kendall's tau on the vertical axis
 SCATTER_POINTS = 5000  # more hide each other
-STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "nasp_lightning",  # the same rows give the same file
-}
 
 
 @dataclass(frozen=True)
@@ -63,28 +58,14 @@ def plot_rows(rows: Sequence[Row], folder: Path) -> list[Path]:
     Raises:
         NaspError: if matplotlib is not installed or the folder cannot be written.
     """
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise NaspError(
-            "plots need matplotlib: pip install 'nasp-lightning[report]', or leave out --plot"
-        ) from error
+    require_matplotlib()
     written = []
     for rows_of_figure in _figures(rows):
-        with matplotlib.rc_context(STYLE):
-            figure = Figure(figsize=(8.6, 4.8), layout="constrained")
-            FigureCanvasAgg(figure)
+        with styled_figure(8.6, 4.8) as figure:
             _draw(figure, rows_of_figure)
             row = rows_of_figure[0]
             stem = f"{row.benchmark}_{row.dataset}_{row.source}_{row.space_size}"
-            for kind in ("png", "svg"):
-                path = folder / f"{stem}.{kind}"
-                metadata = {"Date": None} if kind == "svg" else None
-                with atomic_path(path) as temporary:
-                    figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
-                written.append(path)
+            written += save_figure(figure, folder, stem)
     return written
 
 
@@ -212,15 +193,7 @@ def scatter(predicted: npt.NDArray[Any], true: npt.NDArray[Any], title: str = ""
     Raises:
         NaspError: if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise NaspError("plots need matplotlib: pip install 'nasp-lightning[report]'") from error
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 4.6), layout="constrained")
-        FigureCanvasAgg(figure)
+    with styled_figure(5.2, 4.6) as figure:
         panel = figure.subplots()
         if len(predicted) > SCATTER_POINTS:
             drawn = panel.hexbin(predicted, true, gridsize=70, bins="log", mincnt=1)

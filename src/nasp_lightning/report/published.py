@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import functools
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any
 
+from nasp_lightning.error import NaspError
 from nasp_lightning.report.collect import Run
+from nasp_lightning.report.method import deviations, variant_text
 
 # Sources that are, or repackage, the benchmark's own release; any other file may hold anything.
 RELEASED = {
@@ -28,6 +30,7 @@ class Published:
         variant: settings that deviate from the method's headline, ``path=value``; else empty.
         train_metric: empty, as the other three of its kind, where the labels are not stated.
         validation_size: architectures of self-evolution's validation set, else None.
+        source: the tables that print the number, such as ``PINAT Table 1``, joined by ``; ``.
         confirmed: whether the number was read in ``source``; if not, ``note`` has its origin.
     """
 
@@ -51,6 +54,11 @@ class Published:
     confirmed: bool
     note: str
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that print the number."""
+        return tuple(self.source.split("; "))
+
 
 @functools.cache
 def load_published() -> tuple[Published, ...]:
@@ -70,12 +78,31 @@ def _parse(record: dict[str, str]) -> Published:
     return Published(**{**record, **numbers})
 
 
-def variant_text(variant: Mapping[str, Any]) -> str:
-    """Deviating settings in one form: ``path=value``, sorted, joined by commas."""
-    return ", ".join(
-        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
-        for name, value in sorted(variant.items())
-    )
+def of_table(name: str | None) -> tuple[Published, ...]:
+    """The published numbers of one table of a paper; all of them for None.
+
+    Raises:
+        NaspError: if no number comes from a table of that name.
+    """
+    published = load_published()
+    if name is None:
+        return published
+    found = tuple(row for row in published if name in row.tables)
+    if not found:
+        known = ", ".join(dict.fromkeys(table for row in published for table in row.tables))
+        raise NaspError(f"no published number is from {name!r}: choose one of {known}")
+    return found
+
+
+def to_csv(published: Iterable[Published]) -> str:
+    """Numbers in the form of ``published.csv``, with three decimals as they are printed."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(Published.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    for row in published:
+        shown = {"confirmed": "yes" if row.confirmed else "no"}
+        writer.writerow({**asdict(row), "kendall_tau": f"{row.kendall_tau:.3f}", **shown})
+    return text.getvalue()
 
 
 def find_published(run: Run, published: Sequence[Published]) -> Published | None:
@@ -87,7 +114,7 @@ def find_published(run: Run, published: Sequence[Published]) -> Published | None
     """
     if run.train_on_validation:
         return None
-    variant = variant_text(run.variant)
+    variant = variant_text(deviations(run))
     found = [
         row
         for row in published
@@ -115,8 +142,9 @@ def differences(run: Run, row: Published) -> tuple[str, ...]:
     if run.epochs != row.epochs:
         reasons.append(f"labels after {run.epochs} epochs, published {row.epochs}")
     reasons += _label_differences(run, row)
-    if variant_text(run.variant) != row.variant:
-        reasons.append(f"changed: {variant_text(run.variant)}")
+    variant = variant_text(deviations(run))
+    if variant != row.variant:
+        reasons.append(f"changed: {variant}")
     if row.validation_size is not None and run.validation_size != row.validation_size:
         reasons.append(f"validation set of {run.validation_size}, published {row.validation_size}")
     return tuple(reasons)

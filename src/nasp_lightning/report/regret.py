@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.report.plot import COLOURS, MARKERS, STYLE
-from nasp_lightning.storage import atomic_path
+from nasp_lightning.report.figure import COLOURS, MARKERS, save_figure, styled_figure
 
 if TYPE_CHECKING:  # the report starts without numpy
     import numpy.typing as npt
@@ -271,27 +270,12 @@ def plot_regret(methods: Sequence[Method], folder: Path, logarithmic: bool = Fal
     Raises:
         NaspError: if matplotlib is not installed or the folder cannot be written.
     """
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise NaspError(
-            "plots need matplotlib: pip install 'nasp-lightning[report]', or leave out --plot"
-        ) from error
     names = list(dict.fromkeys(method.name for method in methods))  # one colour in all figures
     written = []
     for key, group in groupby(methods, key=lambda method: _panel(method.content)):
-        with matplotlib.rc_context(STYLE):
-            figure = Figure(figsize=(7.2, 4.6), layout="constrained")
-            FigureCanvasAgg(figure)
+        with styled_figure(7.2, 4.6) as figure:
             _draw(figure, list(group), names, logarithmic)
-            for kind in ("png", "svg"):
-                path = folder / f"{'_'.join(map(str, key))}_regret.{kind}"
-                metadata = {"Date": None} if kind == "svg" else None
-                with atomic_path(path) as temporary:
-                    figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
-                written.append(path)
+            written += save_figure(figure, folder, f"{'_'.join(map(str, key))}_regret")
     return written
 
 

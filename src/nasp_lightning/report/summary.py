@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from nasp_lightning.report.collect import SCORES, Problem, Run, number
+from nasp_lightning.report.method import (
+    FRAMEWORK_ORDER,
+    deviations,
+    method_name,
+    variant_text,
+)
 from nasp_lightning.report.published import (
     Published,
     differences,
     find_published,
     load_published,
-    variant_text,
 )
 
-FRAMEWORK_ORDER = ("one_shot", "supervised", "seminas", "self_evolution")
-ABBREVIATIONS = {"self_evolution": "SE", "seminas": "SM"}
+CONTROL = "data.train_on_validation"
 
 Key = tuple[object, ...]
 
@@ -143,7 +147,7 @@ def first_phase(run: Run) -> Run | None:
         queried_labels=run.train_labels if labels is None else int(labels),
         fit_seconds=number(phase.get("fit_seconds")),
         rank_seconds=None,
-        variant=_plain_variant(run),
+        variant=_plain_variant(run.variant),
         phases={},
         first_phase=True,
     )
@@ -162,20 +166,43 @@ def missing_controls(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
+def only_table(rows: Sequence[Row], table: Sequence[Published]) -> list[Row]:
+    """Rows of the splits and methods that a paper's table has, and self-evolution's controls.
+
+    Args:
+        rows: what :func:`summarise` gives.
+        table: the table's numbers, of :func:`~.published.of_table`.
+    """
+    return [row for row in rows if any(_has_its_place(row, paper) for paper in table)]
+
+
+def _has_its_place(row: Row, paper: Published) -> bool:
+    if row.run is None:
+        return row.published == paper
+    framework = "self_evolution" if row.control else row.framework
+    return (
+        (paper.benchmark, paper.train_size, paper.test_size)
+        == (row.benchmark, row.train_size, row.test_size)
+        and (paper.predictor, paper.framework, paper.variant)
+        == (row.predictor, framework, row.variant)
+        and paper.loss in ("", row.loss)
+    )
+
+
 def _control_key(row: Row) -> Key:
     assert row.run is not None
     run = row.run
-    variant = variant_text(_plain_variant(run))
+    variant = variant_text(_plain_variant(run.variant))
     protocol = _protocol(run)
     return (*protocol, run.predictor, run.loss, run.validation_size, variant)
 
 
-def _plain_variant(run: Run) -> dict[str, object]:
+def _plain_variant(variant: Mapping[str, object]) -> dict[str, object]:
     """Deviating settings without those of the framework and of the control itself."""
     return {
         name: value
-        for name, value in run.variant.items()
-        if not name.startswith("framework.") and name != "data.train_on_validation"
+        for name, value in variant.items()
+        if not name.startswith("framework.") and name != CONTROL
     }
 
 
@@ -204,6 +231,9 @@ def _row(runs: list[Run], published: Sequence[Published]) -> Row:
     runs = sorted(runs, key=lambda run: run.seed)
     run = runs[0]
     found = find_published(run, published)
+    deviating = deviations(run)
+    deviating.pop(CONTROL, None)
+    variant = variant_text(deviating)
     scores = {
         name: spread
         for name in SCORES
@@ -220,13 +250,13 @@ def _row(runs: list[Run], published: Sequence[Published]) -> Row:
         predictor=run.predictor,
         framework=run.framework,
         loss=run.loss,
-        variant=variant_text(_shown_variant(run)),
+        variant=variant,
         control=_is_control(run),
         method=method_name(
             run.predictor,
             run.framework,
             run.loss,
-            variant_text(_shown_variant(run)),
+            variant,
             trained_on_validation=run.train_on_validation,
         ),
         run=run,
@@ -241,30 +271,8 @@ def _row(runs: list[Run], published: Sequence[Published]) -> Row:
     )
 
 
-def _shown_variant(run: Run) -> dict[str, object]:
-    return {name: run.variant[name] for name in run.variant if name != "data.train_on_validation"}
-
-
 def _is_control(run: Run) -> bool:
     return run.train_on_validation and run.framework == "supervised"
-
-
-def method_name(
-    predictor: str,
-    framework: str,
-    loss: str,
-    variant: str = "",
-    trained_on_validation: bool = False,
-) -> str:
-    """Name of a method for a reader; plain training and the MSE loss go unsaid."""
-    name = predictor
-    if framework not in ("supervised", "one_shot"):
-        name += f" + {ABBREVIATIONS.get(framework, framework.replace('_', ' '))}"
-    if loss not in ("", "mse"):
-        name += f" ({loss})"
-    if trained_on_validation:
-        name += ", control: n + validation labels"
-    return f"{name}, {variant}" if variant else name
 
 
 def _spread(values: Sequence[float | None]) -> Spread | None:
@@ -331,7 +339,7 @@ def _order(row: Row) -> tuple[object, ...]:
     """Benchmark, split, predictor, loss; then the framework, the control right after SE."""
     framework = "self_evolution" if row.control else row.framework
     known = framework in FRAMEWORK_ORDER
-    plain = row.variant if row.run is None else variant_text(_plain_variant(row.run))
+    plain = row.variant if row.run is None else variant_text(_plain_variant(deviations(row.run)))
     return (
         *_table_key(row),
         row.train_size,

@@ -1,0 +1,87 @@
+"""What a method is called, and what a run of it does differently from its own recipe."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nasp_lightning.job.recipe import recipe
+from nasp_lightning.report.collect import Run
+
+FRAMEWORK_ORDER = ("one_shot", "supervised", "brp_sampling", "seminas", "self_evolution")
+ABBREVIATIONS = {
+    "self_evolution": "SE",
+    "seminas": "SM",
+    "brp_sampling": "iterative sampling",
+}
+# Settings that make a method of the papers, or of ours, with a name of its own.
+PHRASES = {
+    "predictor.positional_branch=false": "operation branch only",
+    "predictor.operation_branch=false": "positional branch only",
+    "predictor.encoder=gcn": "GCN instead of transformer",
+    "predictor.encoder=mlp": "MLP instead of transformer",
+    "predictor.heads=4, predictor.invariant_heads=0": "self-attention heads only",
+    "predictor.published_nb201=false": "repaired graph branches",
+}
+UNSAID_LOSSES = ("", "mse", "own")
+
+
+def variant_text(variant: Mapping[str, Any]) -> str:
+    """Deviating settings in one form: ``path=value``, sorted, joined by commas."""
+    return ", ".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in sorted(variant.items())
+    )
+
+
+def deviations(run: Run) -> dict[str, Any]:
+    """What the run does differently from the predictor's own experiment, by dotted path.
+
+    A run's ``variant`` counts from the shipped defaults. Where the predictor's experiment departs
+    from these (NAO's epochs, PINAT's published branches on NAS-Bench-201), following it is no
+    deviation, and keeping to the defaults is one.
+    """
+    own = recipe(run.benchmark, run.predictor)
+    found = {
+        name: value
+        for name, value in run.variant.items()
+        if name not in own or own[name].value != value
+    }
+    return found | {
+        name: setting.default for name, setting in own.items() if name not in run.variant
+    }
+
+
+def method_name(
+    predictor: str,
+    framework: str,
+    loss: str,
+    variant: str = "",
+    trained_on_validation: bool = False,
+) -> str:
+    """Name of a method for a reader; plain training, the MSE and a predictor's own loss go unsaid.
+
+    Args:
+        predictor: such as ``tnasp``.
+        framework: such as ``self_evolution``.
+        loss: such as ``logistic``; empty where a paper does not say.
+        variant: :func:`variant_text` of the deviating settings.
+        trained_on_validation: whether it is the control of self-evolution.
+    """
+    name = predictor
+    if framework not in ("supervised", "one_shot"):
+        name += f" + {ABBREVIATIONS.get(framework, framework.replace('_', ' '))}"
+    if loss not in UNSAID_LOSSES:
+        name += f" ({loss})"
+    if trained_on_validation:
+        name += ", control: n + validation labels"
+    return f"{name}, {_phrased(variant)}" if variant else name
+
+
+def _phrased(variant: str) -> str:
+    """The settings with the known ones in words."""
+    for settings, phrase in PHRASES.items():
+        variant = re.sub(rf"(^|, ){re.escape(settings)}(?=, |$)", rf"\g<1>{phrase}", variant)
+    return variant
