@@ -32,7 +32,7 @@ _TEXT = (
     *("train_metric", "train_reduction", "test_metric", "test_reduction"),
 )
 _WHOLE = (
-    *("epochs", "space_size", "train_size", "validation_size", "seed"),
+    *("space_size", "train_size", "validation_size", "seed"),
     *("train_labels", "queried_labels"),
 )
 _FLAG = ("partial", "train_on_validation")
@@ -44,7 +44,8 @@ class Run:
 
     Attributes:
         folder: the run's folder.
-        epochs: training epochs of the benchmark's labels (not of the predictor).
+        epochs: training epochs of the benchmark's labels (not of the predictor), or a word, such
+            as ``final``, where the benchmark does not count them.
         space_size: architectures in the table that was used.
         test_size: ``all`` or a number of architectures, as text.
         train_labels: labels that the predictor was fitted on.
@@ -68,7 +69,7 @@ class Run:
     train_reduction: str
     test_metric: str
     test_reduction: str
-    epochs: int
+    epochs: int | str
     space_size: int
     train_size: int
     validation_size: int
@@ -182,6 +183,7 @@ def _parse(folder: Path, content: dict[str, Any]) -> Run:
     values |= {name: _typed(content, name, str) for name in _TEXT}
     values |= {name: _typed(content, name, int) for name in _WHOLE}
     values |= {name: _typed(content, name, bool) for name in _FLAG}
+    values["epochs"] = _typed(content, "epochs", (int, str))
     test_size = content.get("test_size")
     if isinstance(test_size, bool) or not (test_size == "all" or str(test_size).isdecimal()):
         raise NaspError(f"test_size is {test_size!r}, neither 'all' nor a whole number")
@@ -213,11 +215,11 @@ def number(value: Any) -> float | None:
     return float(value)
 
 
-def _typed(content: dict[str, Any], name: str, kind: type) -> Any:
+def _typed(content: dict[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
     if name not in content:
         raise NaspError(f"no {name}")
     value = content[name]
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise NaspError(f"{name} is {value!r}")
     return value
 

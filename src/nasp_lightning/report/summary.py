@@ -169,24 +169,33 @@ def missing_controls(rows: Sequence[Row]) -> list[Row]:
 def only_table(rows: Sequence[Row], table: Sequence[Published]) -> list[Row]:
     """Rows of the splits and methods that a paper's table has, and self-evolution's controls.
 
+    Of a benchmark that the table does not have, the same methods on all splits.
+
     Args:
         rows: what :func:`summarise` gives.
         table: the table's numbers, of :func:`~.published.of_table`.
     """
-    return [row for row in rows if any(_has_its_place(row, paper) for paper in table)]
+    benchmarks = {paper.benchmark for paper in table}
+    return [
+        row
+        for row in rows
+        if any(
+            _same_method(row, paper)
+            and (
+                row.benchmark not in benchmarks
+                or (paper.benchmark, paper.train_size, paper.test_size)
+                == (row.benchmark, row.train_size, row.test_size)
+            )
+            for paper in table
+        )
+    ]
 
 
-def _has_its_place(row: Row, paper: Published) -> bool:
-    if row.run is None:
-        return row.published == paper
+def _same_method(row: Row, paper: Published) -> bool:
     framework = "self_evolution" if row.control else row.framework
     return (
-        (paper.benchmark, paper.train_size, paper.test_size)
-        == (row.benchmark, row.train_size, row.test_size)
-        and (paper.predictor, paper.framework, paper.variant)
-        == (row.predictor, framework, row.variant)
-        and paper.loss in ("", row.loss)
-    )
+        (paper.predictor, paper.framework, paper.variant) == (row.predictor, framework, row.variant)
+    ) and paper.loss in ("", row.loss)
 
 
 def _control_key(row: Row) -> Key:

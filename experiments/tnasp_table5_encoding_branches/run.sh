@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# TNASP's Table 5: the transformer without its positional, or without its operation branch, and with both.
+# By default NAS-Bench-101 is the official file. On the 20,001 architectures with known validation accuracy instead:
+#   FILE=$NASP_DATA/nasbench101/nasbench101_20001.tfrecord PARTIAL=true bash experiments/tnasp_table5_encoding_branches/run.sh
+# Started again, it runs only what is missing; what else can be set is in experiments/sweep.sh.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../sweep.sh"
+whole=tnasp
+# the plain fit is the first phase of a self-evolution run: where those are, they are not made again
+[ ! -d "$runs/nb101_tnasp_se" ] || whole=tnasp_se
+run_table "TNASP supplementary Table 5" "
+tnasp_operation_branch
+tnasp_positional_branch
+$whole"

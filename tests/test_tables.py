@@ -1,0 +1,130 @@
+"""The run.sh of a paper's tables: what they sweep exists, published.csv is the package's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nasp_lightning.cli import conf_dir
+from nasp_lightning.report.published import of_table, to_csv
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLES = sorted(path.parent for path in ROOT.glob("experiments/tnasp_table*/run.sh"))
+CALL = 'for word in "$@"; do printf "%s\\t" "$word" >>"$CALLS"; done; echo >>"$CALLS"\n'
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ``python`` that runs nothing and writes down its words, in the file that is returned."""
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash")
+    for name in (
+        "RUNS",
+        "FILE",
+        "PARTIAL",
+        "SEEDS",
+        "LARGE_SEEDS",
+        "SPLITS",
+        "BENCHMARKS",
+        "WORDS",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    answer("exit 0\n", tmp_path)
+    return tmp_path / "calls"
+
+
+def answer(after: str, folder: Path) -> None:
+    """Let the ``python`` of ``calls`` end like this."""
+    program = folder / "python"
+    program.write_text(f"#!/usr/bin/env bash\n{CALL}{after}")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+def run(table: Path, calls: Path, **environment: str) -> tuple[int, list[list[str]]]:
+    """Exit status, and the words of each call of ``python``."""
+    done = subprocess.run(
+        ["bash", str(table / "run.sh")],
+        cwd=calls.parent,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = calls.read_text(encoding="utf-8").splitlines()
+    return done.returncode, [line.rstrip("\t").split("\t") for line in lines]
+
+
+def word(call: list[str], name: str) -> str:
+    return next(item.partition("=")[2] for item in call if item.startswith(f"{name}="))
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.name)
+def test_everything_that_is_swept_exists(table: Path, calls: Path) -> None:
+    status, found = run(table, calls)
+    assert status == 0
+    *sweeps, report = found
+    experiments = {path.stem for path in (conf_dir() / "experiment").glob("*.yaml")}
+    splits = {path.stem for path in (conf_dir() / "split").glob("*.yaml")}
+    for call in sweeps:
+        assert call[:3] == ["-m", "nasp_lightning", "-m"]
+        assert word(call, "+experiment") in experiments
+        assert set(word(call, "+split").split(",")) <= splits
+    seeds = {(call[3], word(call, "+split")): word(call, "seed") for call in sweeps}
+    assert len(seeds) >= 3 * 2 * 2  # methods, benchmarks, small and large splits
+    assert {value for (_, split), value in seeds.items() if "4236" in split} == {"0"}
+    assert {value for (_, split), value in seeds.items() if "100_all" in split} == {"0,1,2,3,4"}
+    assert report[:2] == ["-m", "nasp_lightning.report"]
+    assert {"--csv", "--markdown", "--plot", "--published"} < set(report)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda path: path.name)
+def test_published_numbers_are_the_packages(table: Path) -> None:
+    script = (table / "run.sh").read_text(encoding="utf-8")
+    found = re.search(r'run_table "([^"]+)"', script)
+    assert found is not None
+    expected = to_csv(of_table(found[1]))
+    assert (table / "published.csv").read_text(encoding="utf-8") == expected
+
+
+def test_the_environment_chooses(calls: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "nb101_tnasp_gcn").mkdir(parents=True)
+    chosen = {"RUNS": "mine", "FILE": "a.tfrecord", "PARTIAL": "true", "SEEDS": "range(0,2)"}
+    words = "trainer.max_epochs=2 threads=1"
+    (table,) = (path for path in TABLES if "table6" in path.name)
+    status, found = run(table, calls, **chosen, SPLITS="100_all", BENCHMARKS="nb101", WORDS=words)
+    assert status == 0
+    *sweeps, report = found
+    assert [word(call, "+experiment") for call in sweeps] == [
+        "nb101_tnasp_mlp",
+        "nb101_tnasp_gcn",
+        "nb101_tnasp",
+    ]
+    for call in sweeps:
+        assert call[4:] == [
+            *("benchmark.partial=true", "benchmark.path=a.tfrecord", "paths.runs=mine"),
+            *("+split=100_all", "seed=range(0,2)", "trainer.max_epochs=2", "threads=1"),
+        ]
+    assert report[2:4] == ["mine/nb101_tnasp_gcn", "--table"]  # only folders that are there
+
+
+def test_a_failed_sweep_stops_no_other_and_is_told(calls: Path, tmp_path: Path) -> None:
+    answer('case "$*" in *gcn*) exit 1 ;; esac\n', tmp_path)
+    (table,) = (path for path in TABLES if "table6" in path.name)
+    status, found = run(table, calls)
+    assert status == 1
+    assert len(found) == 3 * 2 * 2 + 1
+
+
+def test_an_interrupted_sweep_ends_all(calls: Path, tmp_path: Path) -> None:
+    answer("exit 130\n", tmp_path)
+    status, found = run(TABLES[0], calls)
+    assert status == 130
+    assert len(found) == 1
