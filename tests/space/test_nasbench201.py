@@ -167,3 +167,37 @@ def test_spikenas_has_its_own_operations() -> None:
     assert space.to_string(np.array([2, 0, 1, 0, 4, 3])) == text
     with pytest.raises(NaspError, match="space spikenas: unknown operation 'nor_conv_3x3'"):
         space.from_string(text.replace("conv_3x3_low", "nor_conv_3x3"))
+
+
+def test_dataflow_encoding_is_the_published_one() -> None:
+    """Facts 2.4; its paths between operations are those of the line graph."""
+    space = NASBench201("dataflow")
+    assert (space.shape.tokens, space.shape.vertices, space.shape.vocabulary) == (10, 10, 9)
+    assert space.shape.padding_token is None
+    graphs = space.encode(np.array([[4, 0, 1, 2, 3, 0]]))
+    assert graphs.operations.tolist() == [[1, 8, 2, 4, 5, 3, 6, 7, 4, 0]]
+    assert graphs.vertices.tolist() == [10]
+    edges = [(0, 1), (0, 3), (0, 6), (1, 2), (2, 4), (2, 7)]
+    edges += [(3, 5), (4, 5), (5, 8), (6, 9), (7, 9), (8, 9)]
+    assert [tuple(edge) for edge in np.argwhere(graphs.adjacency[0].numpy())] == sorted(edges)
+    flow = nx.DiGraph(edges)
+    places = dict(zip((1, 3, 4, 6, 7, 8), EDGES, strict=True))
+    for place, (_, target) in places.items():
+        ahead = nx.descendants(flow, place) & set(places)
+        cell = nx.DiGraph(EDGES)
+        wanted = {
+            other
+            for other, (source, _) in places.items()
+            if source == target or source in nx.descendants(cell, target)
+        }
+        assert ahead == wanted
+
+
+def test_dataflow_features_see_the_same_cells() -> None:
+    from nasp_lightning.predictor.features import graph_features
+
+    operations = all_operations()[::17]
+    node, flow = (NASBench201(name) for name in ("node", "dataflow"))
+    dead = graph_features(node.encode(operations), node.shape)[:, 4:6].sum(1) == 0
+    flow_features = graph_features(flow.encode(operations), flow.shape)
+    np.testing.assert_array_equal(flow_features[:, 6:8].sum(1) == 0, dead)

@@ -119,8 +119,18 @@ def _node_topology() -> Array:
     return adjacency
 
 
+# Encoding ``dataflow``: where each edge's operation stands, and the constant vertices' tokens.
+_FLOW_EDGES = (
+    *((0, 1), (0, 3), (0, 6), (1, 2), (2, 4), (2, 7)),
+    *((3, 5), (4, 5), (5, 8), (6, 9), (7, 9), (8, 9)),
+)
+_FLOW_PLACES = np.array([1, 3, 4, 6, 7, 8])
+_FLOW_TOKENS = np.array([1, 0, 2, 0, 0, 3, 0, 0, 0, 0], dtype=np.uint8)
+_FLOW_OPERATION = 4  # token of operation 0
+
+
 class NASBench201(Space):
-    """The space of NAS-Bench-201, with two encodings.
+    """The space of NAS-Bench-201, with three encodings.
 
     ``edge`` (default; PINAT's, and most likely TNASP's): six tokens over five operations, and
     the adjacency of the four nodes, an edge of which is 0 where its operation is ``none``.
@@ -128,10 +138,15 @@ class NASBench201(Space):
     ``node``: eight nodes (input, the six operations in edge order, output). Tokens: 0 output,
     1 input, 2 to 6 the operations. Operation i→j feeds every operation j→k; operations stay
     whatever they are, ``none`` included.
+
+    ``dataflow`` (Siamese-NAS): ten vertices, the cell's own nodes among them where a tensor is
+    handed on: split in three, operation 0→1, split in two, 0→2, 1→2, sum, 0→3, 1→3, 2→3, output.
+    Tokens: 0 output, 1 split in three, 2 split in two, 3 sum (an identity in the published code),
+    4 to 8 the operations.
     """
 
     name: ClassVar[str] = "nasbench201"
-    encodings: ClassVar[tuple[str, ...]] = ("edge", "node")
+    encodings: ClassVar[tuple[str, ...]] = ("edge", "node", "dataflow")
     operation_names: ClassVar[tuple[str, ...]] = OPERATIONS
     size: ClassVar[int] = SIZE
 
@@ -146,6 +161,16 @@ class NASBench201(Space):
                 operation_tokens=(1, 2, 3, 4),
                 edges=EDGES,
                 fixed_topology=True,
+            )
+        if self.encoding == "dataflow":
+            return Shape(
+                tokens=10,
+                vertices=10,
+                vocabulary=9,
+                operation_tokens=(2, 3, 5, 6, 7, 8),  # a split and a sum pass something on
+                fixed_topology=True,
+                input_token=1,
+                output_token=0,
             )
         return Shape(
             tokens=8,
@@ -170,6 +195,11 @@ class NASBench201(Space):
             graph = np.zeros((count, 4, 4), dtype=np.uint8)
             graph[:, _SOURCES, _TARGETS] = operations != 0
             tokens = operations.copy()
+        elif self.encoding == "dataflow":
+            graph = np.zeros((count, 10, 10), dtype=np.uint8)
+            graph[:, *np.array(_FLOW_EDGES).T] = 1
+            tokens = np.tile(_FLOW_TOKENS, (count, 1))
+            tokens[:, _FLOW_PLACES] = operations + _FLOW_OPERATION
         else:
             graph = np.tile(_node_topology(), (count, 1, 1))
             tokens = np.zeros((count, 8), dtype=np.uint8)
