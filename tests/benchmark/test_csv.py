@@ -333,3 +333,80 @@ def test_real_values(data_dir: Path) -> None:
     row = int(np.flatnonzero(index_of(proxies.operations) == int("410242", 5))[0])
     assert proxies.costs["proxy/synflow"][row] == pytest.approx(44.48481149764257)
     assert proxies.costs["proxy/params"][row] == pytest.approx(0.129306)
+
+
+BLOCKS = """
+from nasp_lightning.space.chain import Chain
+
+class Blocks(Chain):
+    name = "own_blocks.Blocks"
+    operation_names = ("skip", "conv3", "conv5")
+    layers = 2
+
+other = 3
+"""
+
+
+def test_a_space_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_blocks.py").write_text(BLOCKS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    texts = ["21", "00", "10"]
+    body = [[text, f"{90 + row}"] for row, text in enumerate(texts)]
+    columns: dict[str, Any] = {
+        "space": "own_blocks.Blocks",
+        "architecture": {"form": "string", "column": "blocks"},
+        "metrics": {"toy/test_accuracy/5": {"columns": "accuracy", "scale": 0.01}},
+    }
+    file = write(tmp_path / "blocks.csv", body, ["blocks", "accuracy"])
+    table = load_table(file, columns)
+    assert table.space == "own_blocks.Blocks"
+    assert table.operations.tolist() == [[0, 0], [1, 0], [2, 1]]
+    assert (table.provenance["size"], table.provenance["partial"]) == (9, True)
+    without = {key: value for key, value in columns.items() if key != "space"}
+    same = load_table(file, without, space="own_blocks.Blocks")
+    assert same.data_hash() == table.data_hash()
+    for name, message in (
+        ("own_blocks.Absent", r"no space 'own_blocks.Absent'.*own_blocks.py must be in"),
+        ("absent_module.Blocks", r"absent_module.py must be in"),
+        ("own_blocks.other", r"is no nasp_lightning.space.base.Space"),
+        (".Blocks", r"no space '.Blocks'"),
+    ):
+        with pytest.raises(NaspError, match=message):
+            load_table(file, without, space=name)
+
+
+def test_a_shipped_spaces_class_is_named_by_its_stem(tmp_path: Path) -> None:
+    without = {key: value for key, value in PLAN.items() if key != "space"}
+    target = "nasp_lightning.space.nasbench201.NASBench201"
+    table = load_table(write(tmp_path / "x.csv", rows()), without, space=target)
+    assert table.space == "nasbench201"
+
+
+@pytest.mark.parametrize("name", ["macro", "spikenas"])
+def test_benchmarks_known_as_one_file(name: str) -> None:
+    with pytest.raises(NaspError, match=rf"{name} has no source 'web'; set benchmark.source=csv"):
+        load_benchmark(name, source="web")
+    with pytest.raises(NaspError, match=rf"benchmark {name}: .*\.csv\.gz is not in .*NASP_DATA"):
+        load_benchmark(name)
+
+
+def test_the_config_of_anybodys_table(tmp_path: Path) -> None:
+    from hydra.errors import ConfigCompositionException, InstantiationException
+    from hydra.utils import instantiate
+
+    from tests.tiny import compose_config
+
+    with pytest.raises(ConfigCompositionException, match="must specify 'space"):
+        compose_config("benchmark=csv")
+    file = write(tmp_path / "x.csv", rows())
+    plan_file = tmp_path / "plan.yaml"
+    plan_file.write_text(yaml.safe_dump({**PLAN, "space": "spikenas"}), encoding="utf-8")
+    words = [f"benchmark.path={file}", f"benchmark.columns={plan_file}", "benchmark.name=mine"]
+    config = compose_config("benchmark=csv", "space=nasbench201", *words)
+    table = instantiate(config["benchmark"]["table"])
+    assert (table.space, table.provenance["benchmark"]) == ("nasbench201", "mine")
+    config["benchmark"]["table"]["columns"] = PLAN  # the map itself
+    assert instantiate(config["benchmark"]["table"]).data_hash() == table.data_hash()
+    config["benchmark"]["table"]["partial"] = False
+    with pytest.raises(InstantiationException, match=r"holds 4 of 15625 .*partial=true"):
+        instantiate(config["benchmark"]["table"])

@@ -20,6 +20,19 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.job.notebook import benchmark_words, compose_config, to_value, to_words
 from nasp_lightning.space.nasbench201 import all_operations
 
+WORTH = """
+import torch
+from torch import nn
+
+class Worth(nn.Module):
+    def __init__(self, shape, start):
+        super().__init__()
+        self.worth = nn.Parameter(torch.full((shape.vocabulary,), float(start)))
+
+    def forward(self, graphs):
+        return self.worth[graphs.operations.long()].sum(1)
+"""
+
 
 def small_table(count: int = 300, **provenance: Any) -> BenchmarkTable:
     """Cells whose accuracy is a sum over their operations."""
@@ -129,8 +142,43 @@ def test_a_table_of_its_own_name_takes_its_spaces_config() -> None:
     table = replace(small_table(), metrics={"cifar100/test_accuracy/12": accuracy})
     config = compose_config(benchmark_words(table))["benchmark"]
     assert (config["dataset"], config["epochs"]) == ("cifar100", 12)
-    with pytest.raises(NaspError, match=r"conf/benchmark/mine\.yaml"):
+    with pytest.raises(NaspError, match=r"add benchmark/mine\.yaml .* config_dir"):
         benchmark_words(replace(table, space="elsewhere", provenance={"benchmark": "mine"}))
+
+
+def test_a_table_called_csv_takes_its_spaces_config() -> None:
+    assert benchmark_words(small_table(benchmark="csv"))[0] == "benchmark=nasbench201"
+
+
+def test_configs_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for group, name, text in (
+        ("predictor", "worth", "_target_: own_worth.Worth\n_partial_: true\nstart: 0.5\n"),
+        (
+            "benchmark",
+            "elsewhere",
+            "defaults: [csv, {override /space@_global_.space: nasbench201}, _self_]\n"
+            "name: elsewhere\nreduction: single\n",
+        ),
+    ):
+        (tmp_path / "my conf" / group).mkdir(parents=True)
+        (tmp_path / "my conf" / group / f"{name}.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "own_worth.py").write_text(WORTH, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    table = small_table(benchmark="elsewhere")
+    fit = fit_predictor(
+        table,
+        predictor="worth",
+        config_dir="my conf",
+        epochs=20,
+        overrides={"optimizer.lr": 0.05},
+        train_size=50,
+    )
+    assert (fit.results["predictor"], fit.results["benchmark"]) == ("own_worth", "elsewhere")
+    assert fit.results["train_reduction"] == "single"
+    assert fit.results["kendall_tau"] > 0.7
+    with pytest.raises(NaspError, match="config_dir=absent: there is no such folder"):
+        fit_predictor(table, predictor="worth", config_dir="absent")
 
 
 @pytest.mark.parametrize(

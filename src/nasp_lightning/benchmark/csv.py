@@ -2,7 +2,7 @@
 
 The map is a short YAML file; those shipped are in ``conf/benchmark/columns``::
 
-    space: nasbench201                                  # stem of a module in nasp_lightning.space
+    space: nasbench201                                  # or my_space.Blocks: module and class
     architecture: {form: string, column: arch_str}      # or digits, columns, graph: see below
     metrics:                                            # <dataset>/<quantity>/<epochs>
       cifar10/test_accuracy/200: {columns: [acc_run0, acc_run1], scale: 0.01}
@@ -68,7 +68,7 @@ def load_table(
             (``python -m nasp_lightning.benchmark import``).
         columns: the map of columns: a YAML file, the stem of a shipped one
             (``nasbench201``), or the map itself.
-        space: stem of the space; overrides the map's.
+        space: stem of the space, or module and class of one's own; overrides the map's.
         benchmark: what the benchmark is called (default: the file's stem).
         source: recorded in the provenance.
         partial: False demands every architecture of a space whose size is known.
@@ -81,9 +81,7 @@ def load_table(
     if path is None:
         return _imported(benchmark)
     path = Path(path).expanduser()
-    plan = read_columns(columns if columns is not None else path.name.split(".")[0])
-    if space is not None:
-        plan = {**plan, "space": space}
+    plan = read_columns(columns if columns is not None else path.name.split(".")[0], space)
     title = benchmark or path.name.split(".")[0]
     sha256 = known_sha256(path)
     version = hashlib.sha256(f"{sha256}{sorted(plan.items())}{title}".encode()).hexdigest()
@@ -119,9 +117,7 @@ def load_known(
         NaspError: if the source is another, or the file is absent or wrong.
     """
     if source != "csv":
-        raise NaspError(
-            f"benchmark {benchmark} has no source {source!r}; set benchmark.source=csv"
-        )
+        raise NaspError(f"benchmark {benchmark} has no source {source!r}; set benchmark.source=csv")
     return load_table(
         locate(benchmark, names, path), benchmark, benchmark=benchmark, partial=partial
     )
@@ -197,8 +193,14 @@ def columns_dir() -> Path:
     return Path(conf_dir()) / "benchmark" / "columns"
 
 
-def read_columns(columns: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+def read_columns(
+    columns: str | Path | Mapping[str, Any], space: str | None = None
+) -> dict[str, Any]:
     """The map of columns from a file, a shipped map's stem, or as it is.
+
+    Args:
+        columns: the file, the stem or the map.
+        space: takes the place of the map's ``space``, which it then does not need.
 
     Raises:
         NaspError: if there is none, or it has keys that nothing reads.
@@ -211,6 +213,8 @@ def read_columns(columns: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         raise NaspError(
             f"{label}: unknown key {unknown[0]!r}; it may have {', '.join(sorted(KEYS))}"
         )
+    if space is not None:
+        content["space"] = _space_name(space)
     if not isinstance(content.get("space"), str):
         raise NaspError(f"{label}: space is missing, such as `space: nasbench201`")
     architecture = content.get("architecture")
@@ -248,11 +252,17 @@ def _read_yaml(columns: str | Path) -> tuple[str, dict[str, Any]]:
 def find_space(name: str) -> Space:
     """The space of that name in its default encoding.
 
+    Args:
+        name: stem of a module of :mod:`nasp_lightning.space`, or module and class of a space of
+            one's own, such as ``my_space.Blocks``.
+
     Raises:
-        NaspError: if no module of :mod:`nasp_lightning.space` defines it.
+        NaspError: if there is none.
     """
     from nasp_lightning.space.base import Space
 
+    if "." in name:
+        return _own_space(name)
     try:
         module = import_module(f"nasp_lightning.space.{name}")
     except ModuleNotFoundError as error:
@@ -261,6 +271,28 @@ def find_space(name: str) -> Space:
         if isinstance(item, type) and issubclass(item, Space) and vars(item).get("name") == name:
             return item()
     raise NaspError(f"there is no space {name!r}; see conf/space/")
+
+
+def _own_space(name: str) -> Space:
+    from nasp_lightning.space.base import Space
+
+    module, _, attribute = name.rpartition(".")
+    try:
+        kind = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NaspError(
+            f"there is no space {name!r} ({error}): {module.split('.')[0]}.py must be in the "
+            "folder where the command is typed, or on PYTHONPATH"
+        ) from error
+    if not isinstance(kind, type) or not issubclass(kind, Space):
+        raise NaspError(f"{name} is no nasp_lightning.space.base.Space: name one's class")
+    return kind()
+
+
+def _space_name(name: str) -> str:
+    """A space's stem where it is of this package, however it was named; else as it is."""
+    own = name.removeprefix("nasp_lightning.space.")
+    return name if own == name else own.split(".")[0]
 
 
 def convert(

@@ -34,13 +34,14 @@ def fit_predictor(
     epochs: int = 300,
     folder: str | Path | None = None,
     overrides: Overrides = (),
+    config_dir: str | Path | None = None,
     **groups: Any,
 ) -> Fit:
     """Fit a predictor on a split of a benchmark and rank the whole space.
 
     Args:
         table: the benchmark, from :func:`nasp_lightning.load_benchmark`.
-        predictor: a file of ``conf/predictor``.
+        predictor: a file of ``conf/predictor``, or of one's own ``<config_dir>/predictor``.
         framework: a file of ``conf/framework``.
         train_size: number of training labels.
         seed: of the split, the initial weights and the batches.
@@ -49,6 +50,7 @@ def fit_predictor(
             on. None: a temporary one that is removed with the returned object.
         overrides: further words of the command line, as ``["task.loss=logistic"]`` or as
             ``{"task.loss": "logistic"}``.
+        config_dir: a folder of further configs, as the command line's ``--config-dir``.
         groups: the same for words without a dot, such as ``scheduler="constant"``.
 
     Returns:
@@ -62,13 +64,13 @@ def fit_predictor(
         >>> fit.results["kendall_tau"], fit.rank()[:5]  # doctest: +SKIP
     """
     words = [
-        *benchmark_words(table),
+        *benchmark_words(table, config_dir),
         *to_words({"predictor": predictor, "framework": framework, "seed": seed}),
         *to_words({"data.train_size": train_size, "trainer.max_epochs": epochs}),
         *to_words(overrides),
         *to_words(groups),
     ]
-    config = compose_config(words)
+    config = compose_config(words, config_dir)
     threads = torch.get_num_threads()
     temporary = Path(tempfile.mkdtemp(prefix="nasp_")) if folder is None else None
     try:
@@ -86,14 +88,23 @@ def fit_predictor(
     return fit
 
 
-def compose_config(words: list[str]) -> dict[str, Any]:
+def compose_config(words: list[str], config_dir: str | Path | None = None) -> dict[str, Any]:
     """The resolved config of a command line's words.
 
     A Hydra application that is running keeps its own state.
 
+    Args:
+        words: overrides.
+        config_dir: a folder of further configs, searched after the shipped ones.
+
     Raises:
-        NaspError: if a word names no file or no setting.
+        NaspError: if a word names no file or no setting, or there is no such folder.
     """
+    if config_dir is not None:
+        further = Path(config_dir).expanduser().resolve()
+        if not further.is_dir():
+            raise NaspError(f"config_dir={config_dir}: there is no such folder")
+        words = [*to_words({"hydra.searchpath": [f"file://{further}"]}), *words]
     register_resolvers()
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
@@ -106,7 +117,7 @@ def compose_config(words: list[str]) -> dict[str, Any]:
         GlobalHydra.instance().hydra = running
 
 
-def benchmark_words(table: BenchmarkTable) -> list[str]:
+def benchmark_words(table: BenchmarkTable, config_dir: str | Path | None = None) -> list[str]:
     """Words that choose a table's benchmark config, and its own name, source and accuracies.
 
     A table under a name of its own takes the config of its space.
@@ -115,12 +126,15 @@ def benchmark_words(table: BenchmarkTable) -> list[str]:
         NaspError: if there is no config for the table.
     """
     name = str(table.provenance.get("benchmark", table.space))
-    known = sorted(file.stem for file in (conf_dir() / "benchmark").glob("*.yaml"))
+    places = [conf_dir(), *([Path(config_dir).expanduser()] if config_dir is not None else [])]
+    files = {file.stem for place in places for file in (place / "benchmark").glob("*.yaml")}
+    known = sorted(files - {"csv"})  # that one is of no space, so it is no table's by name
     choice = next((choice for choice in (name, table.space) if choice in known), None)
     if choice is None:
         raise NaspError(
             f"no config for the benchmark {name!r} (space {table.space}): add "
-            f"conf/benchmark/{name}.yaml, as there are for {', '.join(known)}"
+            f"benchmark/{name}.yaml to a folder of your own and give it as config_dir; there are "
+            + ", ".join(known)
         )
     settings: dict[str, Any] = {"benchmark.name": name}
     if "source" in table.provenance:
