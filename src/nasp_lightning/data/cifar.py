@@ -184,7 +184,7 @@ def _read_columns(folder: Path, part: str) -> tuple[Bytes, Labels]:
 
 def _read_torchvision(root: Path, name: str, train: bool, download: bool) -> tuple[Bytes, Labels]:
     try:
-        from torchvision.datasets import CIFAR10, CIFAR100
+        from torchvision.datasets import CIFAR10, CIFAR100  # type: ignore[import-untyped]
     except ImportError as error:
         raise NaspError(
             f"{root} holds torchvision's files of {name}: install torchvision to read them"

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nasp_lightning.cli import conf_dir
+from nasp_lightning.data.augment import NO_AUGMENTATION
+from nasp_lightning.error import NaspError
+from nasp_lightning.estimation_code.computed import PlainImages
+from nasp_lightning.estimation_code.train import Recipe, TrainedCode, batches, first_losses
+from tests.estimation_code.networks import (
+    diverging_network,
+    failing_network,
+    table,
+    tiny_images,
+    tiny_network,
+)
+
+SMALL = Recipe(epochs=2, images=32, batch_size=8, learning_rate=0.01)
+
+
+def code(folder: Path, network: Any = tiny_network, **options: Any) -> TrainedCode:
+    options = {"images": tiny_images(), "recipe": SMALL, **options}
+    return TrainedCode(table(), network, folder=folder, **options)
+
+
+def test_the_same_code_whatever_is_computed_beside_it(tmp_path: Path) -> None:
+    together = code(tmp_path / "a").codes(np.arange(6))
+    torch.manual_seed(99)
+    backwards = code(tmp_path / "b").codes(np.arange(6)[::-1])[::-1]
+    alone = code(tmp_path / "c").codes(np.array([3]))
+    assert (together == backwards).all()
+    assert (together[3] == alone[0]).all()
+    assert len(np.unique(together[:, 0])) > 2  # architectures differ
+
+
+def test_the_same_code_in_processes_of_their_own(tmp_path: Path) -> None:
+    here = code(tmp_path / "a").codes(np.arange(3))
+    there = code(tmp_path / "b", concurrent=2).codes(np.arange(3))
+    assert (here == there).all()
+
+
+def test_the_random_state_outside_is_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    threads = torch.get_num_threads()
+    code(tmp_path).codes(np.array([0]))
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_only_what_is_asked_for_is_trained_and_only_once(tmp_path: Path) -> None:
+    first = code(tmp_path)
+    found = first.codes(np.array([1, 4]))
+    assert len(list(tmp_path.rglob("*.json"))) == 2
+
+    def refuse(operations: Any) -> Any:
+        raise AssertionError("trained again")
+
+    again = code(tmp_path)
+    object.__setattr__(again, "network", refuse)
+    assert (again.codes(np.array([4, 1])) == found[::-1]).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"images": tiny_images(seed=1)},
+        {"recipe": replace(SMALL, label_smoothing=0.1)},
+        {"recipe": replace(SMALL, augmentation=NO_AUGMENTATION)},
+        {"network": functools.partial(tiny_network, channels=5)},
+    ],
+    ids=["seed", "data", "recipe", "augmentation", "network"],
+)
+def test_codes_are_kept_under_all_that_they_depend_on(tmp_path: Path, change: Any) -> None:
+    assert code(tmp_path).key(0) == code(tmp_path).key(0)
+    assert code(tmp_path).key(0) != code(tmp_path).key(1)
+    assert code(tmp_path).key(0) != code(tmp_path, **change).key(0)
+
+
+def test_the_loss_is_the_mean_of_the_batches_of_each_epoch() -> None:
+    """Against a plain loop."""
+    images = PlainImages.of(tiny_images().subset(32, 0))
+    recipe = Recipe(epochs=3, images=32, batch_size=8, learning_rate=0.02)
+    torch.manual_seed(0)
+    network = tiny_network(np.zeros(6, int), channels=8)
+    network[3].p = 0.0  # type: ignore[assignment]
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    losses = first_losses(network, images, recipe, 7, torch.device("cpu"))
+
+    network.load_state_dict(start)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
+    pixels, labels = torch.from_numpy(images.pixels), torch.from_numpy(images.labels)
+    for epoch in range(3):
+        found = []
+        for inputs, targets in batches(pixels, labels, 10, recipe, 7, epoch):
+            smooth = targets * 0.99 + 0.01 / 10
+            loss = -(smooth * network(inputs).log_softmax(1)).sum(1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+        assert len(found) == 4
+        assert losses[epoch] == pytest.approx(np.mean(found), rel=1e-5)
+
+
+def test_losses_fall_where_there_is_something_to_learn() -> None:
+    images = PlainImages.of(tiny_images().subset(32, 0))
+    recipe = Recipe(
+        epochs=8, images=32, batch_size=8, learning_rate=0.03, augmentation=NO_AUGMENTATION
+    )
+    torch.manual_seed(0)
+    network = tiny_network(np.zeros(6, int), channels=8)
+    losses = first_losses(network, images, recipe, 0, torch.device("cpu"))
+    assert losses[-1] < losses[0] - 0.2
+
+
+def test_batches_are_drawn_with_replacement_as_published() -> None:
+    pixels = torch.arange(32, dtype=torch.uint8)[:, None, None, None].expand(32, 3, 4, 4)
+    plain = Recipe(images=32, batch_size=8, augmentation=NO_AUGMENTATION)
+
+    def seen(recipe: Recipe, epoch: int = 0) -> list[int]:
+        found = batches(pixels, torch.zeros(32, dtype=torch.long), 10, recipe, 0, epoch)
+        return [round(float(value) * 255) for x, _ in found for value in x[:, 0, 0, 0]]
+
+    assert len(seen(plain)) == 32
+    assert len(set(seen(plain))) < 32
+    assert seen(plain) != seen(plain, epoch=1)
+    assert sorted(seen(replace(plain, replacement=False))) == list(range(32))
+
+
+def test_a_network_that_diverges_is_recorded_as_such(tmp_path: Path) -> None:
+    rows = np.arange(6)
+    diverges = table().operations[:, 0] == 1
+    assert diverges.any()
+    kept = code(tmp_path, network=diverging_network, missing="keep")
+    assert (np.isnan(kept.codes(rows)).all(axis=1) == diverges).all()
+    assert (kept.diverged(rows) == diverges).all()
+    record = kept.store.get(kept.key(int(np.flatnonzero(diverges)[0])))
+    assert record is not None
+    assert record["diverged"] is True
+    assert record["losses"] == [None, None]
+    with pytest.raises(NaspError, match=r"hold NaN \(the network diverged"):
+        code(tmp_path, network=diverging_network).codes(rows)
+
+
+def test_the_shipped_config_is_the_published_recipe() -> None:
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.load(conf_dir() / "estimation_code" / "train.yaml")
+    made = instantiate(config)(table(), network=tiny_network)
+    assert made.training == Recipe()
+    assert made.cost == pytest.approx(0.0015)
+    with pytest.raises(NaspError, match="cifar10 is not found"):
+        made.codes(np.array([0]))
+
+
+def test_cost() -> None:
+    full = TrainedCode(table(), tiny_network, tiny_images)
+    assert full.cost == pytest.approx(0.0015)
+    assert full.describe_cost() == "0.15 % of a label"
+    assert TrainedCode(table(), tiny_network, tiny_images, label_epochs=100).cost == 0.003
+
+
+def test_what_is_wrong_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NaspError, match=r"gives \[8, 4\] for a batch of \[8, 3, 32, 32\]"):
+        code(tmp_path, network=failing_network).codes(np.array([0]))
+    with pytest.raises(NaspError, match=r"5000 images were asked for, but tiny has 64"):
+        code(tmp_path, recipe=Recipe()).codes(np.array([0]))
+    with pytest.raises(NaspError, match="has no name that its codes could be kept under"):
+        code(tmp_path, network=lambda operations: tiny_network(operations))
+    with pytest.raises(NaspError, match=r"estimation_code.network=None: set it to what builds"):
+        code(tmp_path, network=None)
+    with pytest.raises(NaspError, match=r"estimation_code.seed=-1"):
+        code(tmp_path, seed=-1)
+    with pytest.raises(NaspError, match=r"estimation_code.device=abacus"):
+        code(tmp_path, device="abacus")
+    for wrong in ({"epochs": 0}, {"batch_size": 64}, {"learning_rate": 0}, {"label_smoothing": 1}):
+        with pytest.raises(NaspError, match=r"estimation_code.recipe."):
+            replace(SMALL, **wrong)
