@@ -35,7 +35,7 @@ def test_one_evaluation_for_the_plain_fit_and_one_for_each_iteration(targets: st
 
 
 def test_errors_are_mean_squared_errors_of_the_predictions() -> None:
-    framework, data = SelfEvolution(iterations=3, label_bound=None), make_data()
+    framework, data = SelfEvolution(iterations=3, label_floor=None), make_data()
     fit(framework, data, 3)
     truth = data.normalise(data.all_labels[data.split.validation]).double()
     wanted = ((framework.predictions - truth) ** 2).mean(1)
@@ -43,17 +43,42 @@ def test_errors_are_mean_squared_errors_of_the_predictions() -> None:
 
 
 def test_failed_architectures_do_not_fill_the_evaluations() -> None:
-    framework, data = SelfEvolution(iterations=3, label_bound=1.5), make_data()
+    framework, data = SelfEvolution(iterations=3, label_floor=-1.5), make_data()
     failed = data.split.validation[:3]
     data.all_labels[failed] = data.mean - 50 * data.std
     fit(framework, data, 3)
     truth = data.normalise(data.all_labels[data.split.validation]).double()
     assert truth.min() < -49
-    assert framework.errors.max() < 9  # (2 · 1.5)², the most that two clamped values differ by
-    assert framework.predictions.abs().max() <= 1.5
-    wanted = ((framework.predictions - truth.clamp(-1.5, 1.5)) ** 2).mean(1)
+    assert framework.errors.max() < 9  # without the floor: above 3 · 49² / 20
+    assert framework.predictions.min() >= -1.5
+    wanted = ((framework.predictions - truth.clamp(min=-1.5)) ** 2).mean(1)
     torch.testing.assert_close(framework.errors, wanted)
     assert framework.targets.abs().max() < 9
+
+
+class Recorder(Linear):
+    """Remembers the lowest label of each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[float] = []
+
+    def training_loss(self, graphs: Any, labels: Any) -> Any:
+        self.seen.append(float(labels.min()))
+        return ((self(graphs) - labels) ** 2).mean()
+
+
+def test_the_floor_holds_for_the_labels_trained_on_too() -> None:
+    predictor = Recorder()
+    fit(SelfEvolution(iterations=2, label_floor=-0.5), make_data(), 2, predictor)
+    half = len(predictor.seen) // 2
+    assert min(predictor.seen[:half]) < -0.5
+    assert min(predictor.seen[half:]) == -0.5
+
+
+def test_rank_losses_keep_the_order_of_all_labels() -> None:
+    trainer = fit(SelfEvolution(iterations=2, label_floor=-0.5), make_data(), 2, loss="logistic")
+    assert trainer.lightning_module.label_floor is None  # type: ignore[union-attr]
 
 
 def test_the_targets_come_nearer_to_the_hidden_labels() -> None:
@@ -116,7 +141,12 @@ def test_a_predictor_that_fits_already_stays_as_good(targets: str) -> None:
     def evaluate() -> dict[str, Any]:
         return {"tau": kendall_tau(predictor(data.graphs).detach(), data.true_accuracy)}
 
-    framework = SelfEvolution(iterations=15, targets=targets, learning_rate=1e-3)
+    framework = SelfEvolution(
+        iterations=15,
+        targets=targets,
+        learning_rate=1e-3,
+        label_floor=None,  # a linear predictor cannot follow labels that are bent at a floor
+    )
     framework.evaluate = evaluate
     fit(framework, data, 50, predictor)
     before, after = framework.phase_results["supervised"]["tau"], evaluate()["tau"]
@@ -132,11 +162,12 @@ def test_scores_of_rank_losses_are_put_on_the_labels_scale(loss: str) -> None:
     task = trainer.lightning_module
     assert isinstance(task, PredictorTask)
     scores = task(data.graphs[data.training_indices]).detach()
+    labels = data.training_labels.clamp(min=-1.0)  # the framework's floor
     slope, offset = framework.scale
     assert slope != 1.0
-    wanted = admm.affine_calibration(scores.double(), data.training_labels.double())
+    wanted = admm.affine_calibration(scores.double(), labels.double())
     assert framework.scale == pytest.approx(wanted, rel=1e-4)
-    residual = slope * scores + offset - data.training_labels
+    residual = slope * scores + offset - labels
     assert float((residual**2).mean()) < 0.5  # of labels of unit variance
     assert float(framework.errors[-1]) < 1.0
 
@@ -239,8 +270,8 @@ def test_splits_that_cannot_be_evolved_on_are_refused() -> None:
         {"multiplier_clip": -1.0},
         {"learning_rate": 0.0},
         {"learning_rate": -1.0},
-        {"label_bound": 0.0},
-        {"label_bound": float("nan")},
+        {"label_floor": "low"},
+        {"label_floor": float("nan")},
         {"targets": "wrong"},
     ],
 )

@@ -4,9 +4,11 @@ Lu et al., "TNASP", NeurIPS 2021, supplementary A.3, A.4 and B: 200 validation a
 every historical evaluation a hard constraint, a minimax problem, another T = 100 epochs. The
 equations are not in the supplementary; what is here is our formulation, stated in
 :mod:`nasp_lightning.framework.admm`. An evaluation returns one number, the mean squared error
-e_k of the predictions ŷ_k on the validation architectures; their labels are never seen. Both are
-clamped to ``label_bound`` deviations first: a few failed architectures would otherwise be nearly
-all of e_k, and the constraints would teach the outliers and not the order of the rest.
+e_k of the predictions ŷ_k on the validation architectures; their labels are never seen.
+
+Labels of this phase, those trained on too, are raised to ``label_floor`` at least: a few failed
+architectures would otherwise be nearly all of e_k, and the constraints would teach these and not
+the order of the rest. Part of the gain is this floor alone; ``framework.mu=0`` shows how much.
 
 Example:
     ``python -m nasp_lightning +experiment=nb201_tnasp_se``
@@ -50,8 +52,9 @@ class SelfEvolution(Framework):
         inner_steps: gradient steps on ȳ in an iteration.
         learning_rate: of the fresh optimizer.
         validation_batch: validation architectures in a training step; None for all.
-        label_bound: an evaluation clamps labels and predictions to this many deviations of the
-            training labels around their mean; None for no bound.
+        label_floor: labels, and predictions in an evaluation, below this normalised value are
+            raised to it; None for no floor. (Rank losses keep the training labels as they are:
+            only their order counts.)
 
     Raises:
         NaspError: for a setting that cannot be.
@@ -71,7 +74,7 @@ class SelfEvolution(Framework):
         inner_steps: int = 10,
         learning_rate: float | None = 3e-4,
         validation_batch: int | None = 10,
-        label_bound: float | None = 3.0,
+        label_floor: float | None = -1.0,
     ) -> None:
         super().__init__()
         _check_counts(iterations=iterations, inner_steps=inner_steps)
@@ -80,8 +83,8 @@ class SelfEvolution(Framework):
         _check_numbers(mu=mu, rho=rho, epsilon=epsilon, multiplier_clip=multiplier_clip)
         if learning_rate is not None:
             _check_numbers(above_zero=True, learning_rate=learning_rate)
-        if label_bound is not None:
-            _check_numbers(above_zero=True, label_bound=label_bound)
+        if label_floor is not None and not (_is_number(label_floor) and label_floor < math.inf):
+            raise NaspError(f"framework.label_floor={label_floor}: it must be a number, or null")
         if targets == "gradient":
             _check_numbers(above_zero=True, rho=rho, step=step)
             if step > admm.MAXIMUM_STEP:
@@ -92,7 +95,7 @@ class SelfEvolution(Framework):
         self.window, self.how, self.epsilon, self.quadratic = window, targets, epsilon, quadratic
         self.step, self.inner_steps = step, inner_steps
         self.learning_rate, self.validation_batch = learning_rate, validation_batch
-        self.bound = math.inf if label_bound is None else label_bound
+        self.floor = label_floor
         self.targets = torch.zeros(0)  # ȳ, [m]
         self.multipliers = torch.zeros(0)  # λ, [t]
         self.predictions = torch.zeros(0, 0)  # ŷ_k, [t, m]
@@ -130,7 +133,7 @@ class SelfEvolution(Framework):
         if phase.name != "self_evolution":
             return
         generator = torch.Generator().manual_seed(data.seed)
-        labels = data.training_labels
+        labels = self._raised(data.training_labels)
         self.targets = admm.initial_targets(
             generator,
             len(data.split.validation),
@@ -161,6 +164,7 @@ class SelfEvolution(Framework):
             return self.mu * torch.mean((scores - wanted) ** 2)  # (μ/m) ‖f(v; θ) − ȳ‖²
 
         task.auxiliary = term
+        task.label_floor = None if task.ranks_only else self.floor
 
     def end_epoch(self, phase: Phase, task: PredictorTask, data: ArchitectureData) -> None:
         """Evaluate, append the constraint, update ȳ and λ."""
@@ -179,14 +183,17 @@ class SelfEvolution(Framework):
             if task.ranks_only:
                 known = data.graphs[data.training_indices].to(task.device)
                 fitted = task.predictor(known).double().cpu()
-                self.scale = admm.affine_calibration(fitted, data.training_labels.double().cpu())
+                labels = self._raised(data.training_labels).double().cpu()
+                self.scale = admm.affine_calibration(fitted, labels)
         task.predictor.train()
         slope, offset = self.scale
-        prediction = (slope * scores + offset).clamp(-self.bound, self.bound)
-        truth = data.normalise(data.all_labels[data.split.validation]).double()
-        truth = truth.clamp(-self.bound, self.bound)
+        prediction = self._raised(slope * scores + offset)
+        truth = self._raised(data.normalise(data.all_labels[data.split.validation]).double())
         self.errors = torch.cat([self.errors, admm.evaluation_error(prediction, truth)[None]])
         self.predictions = torch.cat([self.predictions, prediction[None]])
+
+    def _raised(self, labels: Tensor) -> Tensor:
+        return labels if self.floor is None else labels.clamp(min=self.floor)
 
     def _update_targets(self) -> None:
         predictions, errors = admm.newest_constraints(self.predictions, self.errors, self.window)
@@ -241,9 +248,12 @@ def _check_counts(**settings: Any) -> None:
             raise NaspError(f"framework.{name}={value}: it must be a whole number, at least 1")
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
 def _check_numbers(above_zero: bool = False, **settings: Any) -> None:
     for name, value in settings.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not (value > 0 if above_zero else value >= 0):
+        if not _is_number(value) or not (value > 0 if above_zero else value >= 0):
             least = "a number above 0" if above_zero else "a number, at least 0"
             raise NaspError(f"framework.{name}={value}: it must be {least}")

@@ -53,6 +53,7 @@ class PredictorTask(LightningModule):
     Attributes:
         phases: set by the framework before the fit.
         auxiliary: a further loss term that a framework adds to every step, or None.
+        label_floor: to which a framework raises lower normalised labels, or None.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class PredictorTask(LightningModule):
         self.schedule = schedule or (lambda epoch, epochs: 1.0)
         self.phases: list[Phase] = [Phase("supervised", 300)]
         self.auxiliary: Callable[[], Tensor] | None = None
+        self.label_floor: float | None = None
         kept = {"config": config or {}, "shape": asdict(shape) if shape else None}
         self.save_hyperparameters({**kept, "label_scale": list(label_scale)})
         self._loss_sum = torch.zeros(())
@@ -149,10 +151,13 @@ class PredictorTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch, with what the framework adds."""
+        labels = batch.labels
+        if self.label_floor is not None:
+            labels = labels.clamp(min=self.label_floor)
         if self.own_loss is None:
-            loss = self.loss_function(self.predictor(batch.graphs), batch.labels)
+            loss = self.loss_function(self.predictor(batch.graphs), labels)
         else:
-            loss = self.own_loss(batch.graphs, batch.labels)
+            loss = self.own_loss(batch.graphs, labels)
         self._loss_sum += loss.detach()
         self._steps += 1
         return loss if self.auxiliary is None else loss + self.auxiliary()
