@@ -1,0 +1,1 @@
+"""Networks: modules that classify images, built from architectures of the spaces."""
