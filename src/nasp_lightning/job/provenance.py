@@ -8,6 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.run_folder import config_hash
+
 PACKAGES = (
     "nasp-lightning",
     "torch",
@@ -51,3 +54,18 @@ def versions() -> dict[str, Any]:
             continue
     found["git_revision"] = git_revision()
     return found
+
+
+def source(config: dict[str, Any], table: BenchmarkTable) -> dict[str, Any]:
+    """The entries of every job's results that say of which config and which data they are."""
+    return {
+        "config_hash": config_hash(config),
+        "name": config["name"],
+        "benchmark": config["benchmark"]["name"],
+        "source": config["benchmark"]["source"],
+        "source_file": table.provenance.get("file"),
+        "source_sha256": table.provenance.get("sha256"),
+        "partial": bool(table.provenance.get("partial", False)),
+        "data_hash": table.data_hash(),
+        "seed": config["seed"],
+    }

@@ -21,12 +21,12 @@ from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
 from nasp_lightning.job.construction import constructing
-from nasp_lightning.job.provenance import versions
+from nasp_lightning.job.provenance import source, versions
 from nasp_lightning.job.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
 from nasp_lightning.job.surrogate import TableSurrogate
 from nasp_lightning.job.train_predictor import make_space, quiet_lightning
 from nasp_lightning.job.variant import variant
-from nasp_lightning.run_folder import config_hash, finished_results, stem
+from nasp_lightning.run_folder import config_hash, finished_results, method_hash, stem
 from nasp_lightning.search.base import Search, whole
 from nasp_lightning.search.random import expected_accuracy
 from nasp_lightning.storage import atomic_path, locked, write_json, write_text
@@ -211,29 +211,18 @@ def identity(
     repeats: int,
 ) -> Config:
     """What a number is a number of: config, benchmark, budget, protocol."""
-    table, search = evaluator.table, {**config["search"], "repeats": None}
-    predictor = dict(config["predictor"])
-    if predictor.get("seed") == config["seed"]:  # ${seed}
-        predictor["seed"] = None
-    method = {**config, "search": search, "predictor": predictor}
+    search = {**config["search"], "repeats": None}
+    method = {**config, "search": search}
     small = {**config["data"], "train_size": None}
     family = {**method, "search": {**search, "train_size": None}, "data": small}
     return {
         "format": FORMAT,
-        "config_hash": config_hash(config),
-        "method_hash": config_hash(method, without=("seed",)),
-        "family_hash": config_hash(family, without=("seed",)),
-        "name": config["name"],
-        "benchmark": config["benchmark"]["name"],
-        "source": config["benchmark"]["source"],
-        "source_file": table.provenance.get("file"),
-        "source_sha256": table.provenance.get("sha256"),
+        **source(config, evaluator.table),
+        "method_hash": method_hash(method),
+        "family_hash": method_hash(family),
         "dataset": evaluator.dataset,
         "epochs": evaluator.epochs,
         "space_size": evaluator.size,
-        "partial": bool(table.provenance.get("partial", False)),
-        "data_hash": table.data_hash(),
-        "seed": config["seed"],
         "repeats": repeats,
         "search": stem(config["search"]["_target_"]),
         "settings": {

@@ -26,7 +26,7 @@ from nasp_lightning.framework.base import Framework
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.evaluation import ranking_results
 from nasp_lightning.job.fit_neural import check_checkpoint, fit, make_logger, make_task
-from nasp_lightning.job.provenance import versions
+from nasp_lightning.job.provenance import source, versions
 from nasp_lightning.job.variant import variant
 from nasp_lightning.logger import closed_on_failure
 from nasp_lightning.predictor.scoring import score_all
@@ -239,24 +239,16 @@ def identity(config: Config, table: BenchmarkTable, data: ArchitectureData) -> C
     """What a number is a number of: config, benchmark, split, protocol."""
     return {
         "format": "nasp_lightning.results/1",
-        "config_hash": config_hash(config),
+        **source(config, table),
         "method_hash": method_hash(config),
-        "name": config["name"],
-        "benchmark": config["benchmark"]["name"],
-        "source": config["benchmark"]["source"],
-        "source_file": table.provenance.get("file"),
-        "source_sha256": table.provenance.get("sha256"),
         "dataset": data.dataset,
         "epochs": data.epochs,
         "space_size": len(table),
-        "partial": bool(table.provenance.get("partial", False)),
-        "data_hash": table.data_hash(),
         "split": data.split_name,
         "train_size": data.train_size,
         "test_size": data.test_size,
         "validation_size": data.validation_size,
         "train_on_validation": data.train_on_validation,
-        "seed": data.seed,
         "predictor": stem(config["predictor"]["_target_"]),
         "framework": stem(config["framework"]["_target_"]),
         "loss": config["task"]["loss"],
