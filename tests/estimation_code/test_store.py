@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -111,6 +113,62 @@ def test_a_killed_builder_loses_only_what_it_was_computing(tmp_path: Path) -> No
     again = log.read_text().split()[len(started) :]
     assert again == [started[-1], *[str(n) for n in range(len(started), 6)]]
     assert ShardStore(tmp_path / "store").get("key5") == {"value": 5}
+
+
+WORK = """
+import os, pathlib, sys, time
+from nasp_lightning.estimation_code.store import ShardStore, fill
+folder = pathlib.Path(__file__).parent
+def compute(task):
+    with open(folder / "pids", "a") as file: file.write(f"{os.getpid()}\\n")
+    if task == "die": os._exit(1)
+    time.sleep(0.3)
+    return {"value": task}
+def main(concurrent=2):
+    fill(ShardStore(folder / "store"), {f"key{n}": n for n in range(40)}, compute, concurrent)
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A module that other processes can import."""
+    (tmp_path / "store_work.py").write_text(WORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "store_work", raising=False)
+    return importlib.import_module("store_work")
+
+
+def alive(pid: str) -> bool:
+    """Whether a process runs; one that ended and was not collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_workers_end_with_a_builder_that_is_killed(tmp_path: Path, work: ModuleType) -> None:
+    words = [sys.executable, "-c", "import store_work; store_work.main()"]
+    first = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    pids = tmp_path / "pids"
+    deadline = time.monotonic() + 120
+    while not pids.exists() or len(set(pids.read_text().split())) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    deadline = time.monotonic() + 60
+    while any(alive(pid) for pid in set(pids.read_text().split())):
+        assert time.monotonic() < deadline, "workers outlive the job that started them"
+        time.sleep(0.05)
+    finished = len(list((tmp_path / "store").rglob("*.json")))
+    assert finished < 40
+
+
+def test_a_worker_that_dies_is_told(tmp_path: Path, work: ModuleType) -> None:
+    tasks = {"a": 1, "b": "die"}
+    with pytest.raises(NaspError, match=r"died .*estimation_code.concurrent=2.*is kept"):
+        fill(ShardStore(tmp_path / "store"), tasks, work.compute, concurrent=2)
 
 
 def test_two_builders_share_the_work(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -96,6 +97,7 @@ def reproducible(device: torch.device) -> Iterator[None]:
 
     One thread: sums are then taken in one order, whatever runs beside.
     """
+    _reproducible_products(device)
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn = torch.is_deterministic_algorithms_warn_only_enabled()
     with (
@@ -234,3 +236,9 @@ def _device(name: str | None) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise NaspError(f"estimation_code.device={name}: PyTorch finds no GPU here; choose cpu")
     return device
+
+
+def _reproducible_products(device: torch.device) -> None:
+    """Make cuBLAS sum in one order; it reads this when a process first uses the GPU."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -255,5 +255,4 @@ class TrainedCode(ComputedCode):
 
     def diverged(self, rows: Array) -> Array:
         """``[n]`` bool: whose networks diverged; computed where not known yet."""
-        lost: Array = np.isnan(self.compute(np.asarray(rows))).any(axis=1)
-        return lost
+        return np.asarray(np.isnan(self.compute(np.asarray(rows))).any(axis=1))
