@@ -81,10 +81,12 @@ def made_up_table(config: dict[str, Any]) -> BenchmarkTable:
     values = 0.1 + 0.8 * operations.mean(axis=1) / max(1, operations.max())
     runs = (values[:, None] + rng.normal(0, 0.01, (len(values), 3))).clip(0, 1)
     metric = metric_name(benchmark["dataset"], "test_accuracy", benchmark["epochs"])
+    wanted = config["data"].get("features") or ()
     return BenchmarkTable(
         space=space.name,
         operations=operations,
         metrics={metric: runs.astype(np.float32)},
+        costs={f"proxy/{proxy}": rng.random(len(operations)) for proxy in wanted},
         provenance={"benchmark": benchmark["name"], "source": "tiny", "partial": True},
     )
 

@@ -220,19 +220,24 @@ def test_a_space_goes_through_siamese_ranking() -> None:
     for count, found in (
         (6, score_all(predictor, graphs, batch_size=7)),
         (6, score_all(predictor, graphs)),
-        (3, ranked_for_choosing(predictor, graphs)),
+        (3, ranked_for_choosing(predictor, graphs, order[:3].tolist())),
+        (6, score_all(predictor, graphs)),
     ):
         head = sorted(order[:count].tolist(), key=lambda row: -float(estimated[row]))
         wanted = [*head, *order[count:].tolist()]
         assert found.argsort(descending=True, stable=True).tolist() == wanted
         torch.testing.assert_close(found.sort().values, basic.sort().values)
     assert predictor.estimated is not None
-    assert predictor.estimated.tolist() == order[:3].tolist()
+    assert predictor.estimated.tolist() == order[:6].tolist()
 
 
-def ranked_for_choosing(predictor: Siamese, graphs: Graphs) -> torch.Tensor:
+def ranked_for_choosing(predictor: Siamese, graphs: Graphs, wanted: list[int]) -> torch.Tensor:
     with predictor.choosing():
-        return score_all(predictor, graphs)
+        scores = score_all(predictor, graphs)
+        assert predictor.estimated is not None
+        assert predictor.estimated.tolist() == wanted
+    assert predictor.estimated is None
+    return scores
 
 
 def test_codes_of_other_than_the_top_are_not_read() -> None:
@@ -240,6 +245,7 @@ def test_codes_of_other_than_the_top_are_not_read() -> None:
     predictor = with_statistics(make(shape, top=6), graphs)
     wanted = score_all(predictor, graphs)
     assert predictor.estimated is not None
+    assert predictor.shortlist(graphs).tolist() == predictor.estimated.tolist()
     codes = torch.full_like(graphs.features, float("nan"))
     codes[predictor.estimated] = graphs.features[predictor.estimated]
     unknown = dataclasses.replace(graphs, features=codes)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nasp_lightning.task.schedule import constant, cosine
+from nasp_lightning.task.schedule import constant, cosine, step
 
 
 @pytest.mark.parametrize("epochs", [1, 7, 300])
@@ -18,3 +18,8 @@ def test_cosine_is_pytorchs(epochs: int) -> None:
 
 def test_constant() -> None:
     assert [constant(epoch, 3) for epoch in range(3)] == [1.0, 1.0, 1.0]
+
+
+def test_step() -> None:
+    assert [step(epoch, 10) for epoch in (0, 6, 7, 9)] == [1.0, 1.0, 0.1, 0.1]
+    assert [step(epoch, 200, 0.5, 0.3) for epoch in (99, 100)] == [1.0, 0.3]

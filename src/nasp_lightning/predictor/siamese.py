@@ -33,7 +33,7 @@ from nasp_lightning.predictor.siamese_layers import (
     Topology,
     glorot_,
 )
-from nasp_lightning.predictor.siamese_ranking import Ranked, siamese_ranking
+from nasp_lightning.predictor.siamese_ranking import Ranked, siamese_ranking, top_rows
 from nasp_lightning.space.base import Graphs, Shape
 
 READOUTS = ("features", "nodes")
@@ -59,7 +59,7 @@ class Siamese(nn.Module):
         training_top: the same for the rankings that choose training architectures.
 
     Attributes:
-        estimated: ``[c]`` which architectures the last ranking used the code of; None before.
+        estimated: ``[c]`` which architectures the last ranking used the code of, or None.
 
     Raises:
         NaspError: for a setting that cannot be.
@@ -166,28 +166,47 @@ class Siamese(nn.Module):
         """
         if self.fusion is None or not self._top_now:
             return None
-        device = graphs.operations.device
-        size = 256 if device.type == "cpu" else 8192
-        starts = range(0, len(graphs), size)
         narrow = dtype is not torch.float32
-        with torch.autocast(device.type, torch.bfloat16, enabled=narrow):
-            parts = [self(graphs[slice(at, at + size)]).float() for at in starts]
+        with torch.autocast(graphs.operations.device.type, torch.bfloat16, enabled=narrow):
             scores, rows = siamese_ranking(
-                torch.cat(parts) if parts else torch.zeros(0, device=device),
+                self._basic_scores(graphs),
                 lambda rows: self.estimate(graphs[rows]).float(),
                 self._top_now,
             )
         self.estimated = rows.cpu()
         return Ranked(scores)
 
+    def shortlist(self, graphs: Graphs) -> Tensor:
+        """``[min(c, N)]`` which architectures a ranking of ``graphs`` needs the codes of.
+
+        Where codes are computed on demand: these first, then the ranking.
+        """
+        training = self.training
+        self.eval()
+        with torch.inference_mode():
+            rows = top_rows(self._basic_scores(graphs), self._top_now if self.fusion else 0)
+        self.train(training)
+        return rows
+
+    def _basic_scores(self, graphs: Graphs) -> Tensor:
+        """``[N]`` scores of the basic branch, a part of the architectures at a time."""
+        device = graphs.operations.device
+        size = 256 if device.type == "cpu" else 8192
+        starts = range(0, len(graphs), size)
+        parts = [self(graphs[slice(at, at + size)]).float() for at in starts]
+        return torch.cat(parts) if parts else torch.zeros(0, device=device)
+
     @contextmanager
     def choosing(self) -> Iterator[None]:
-        """Within it, rankings re-rank ``training_top`` architectures instead of ``top``."""
+        """Within it, rankings re-rank ``training_top`` architectures instead of ``top``.
+
+        What they estimated is forgotten at its end.
+        """
         self._top_now = self.training_top
         try:
             yield
         finally:
-            self._top_now = self.top
+            self._top_now, self.estimated = self.top, None
 
     def _embed(self, graphs: Graphs, topology: Topology) -> Tensor:
         features = self.second(self.first(graphs.operations, topology), topology)

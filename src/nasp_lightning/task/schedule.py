@@ -17,3 +17,8 @@ def cosine(epoch: int, epochs: int) -> float:
 def constant(epoch: int, epochs: int) -> float:
     """Factor 1."""
     return 1.0
+
+
+def step(epoch: int, epochs: int, at: float = 0.7, factor: float = 0.1) -> float:
+    """1, and ``factor`` in the last epochs, from the share ``at`` on (Siamese-NAS's recipe)."""
+    return factor if epoch >= int(at * epochs + 1e-9) else 1.0

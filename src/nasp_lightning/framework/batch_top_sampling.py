@@ -1,0 +1,311 @@
+"""Batch Top Sampling: labels are bought where the predictor expects the best, a little at a time.
+
+Zhang et al., "Siamese-NAS" (arXiv 2210.00546), section 3.4 and Algorithm 2, after its published
+code. A share λ of ``data.train_size`` labels is random. While training goes on, the rest is
+bought in equal updates: each ranks a random tenth of the space (by Siamese-Ranking, or however
+the predictor ranks) and takes the best that have no label yet. ``trainer.max_epochs`` are the
+epochs of all stretches together; :mod:`~nasp_lightning.framework.sampling_plan` has their plan.
+
+Example:
+    ``python -m nasp_lightning +experiment=nb201_siamese_bts``
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import nn
+
+from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.data.split import Indices
+from nasp_lightning.error import NaspError
+from nasp_lightning.framework.base import Framework
+from nasp_lightning.framework.sampling_plan import (
+    SCHEDULES,
+    Plan,
+    choose_top,
+    draw_batches,
+    draw_subset,
+    make_plan,
+)
+from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.space.base import Array
+from nasp_lightning.task.predictor import Phase, PredictorTask
+
+# Tell the draws from the seed's other uses.
+DRAW_SUBSET, DRAW_BATCHES, DRAW_SELECTION = 4, 5, 6
+
+
+class BatchTopSampling(Framework):
+    """Top sampling as a Lightning callback, for any neural predictor.
+
+    Labels are only read when their architecture is bought, those of the normalisation included:
+    it is that of the random pool. ``data.train_indices`` are the bought ones so far.
+
+    Args:
+        initial: λ, share of the labels that are random; from 2 on, their number; 1: all, which
+            is the published recipe without sampling.
+        updates: K, how often labels are bought.
+        share: of the space that an update ranks.
+        schedule: ``official`` or ``paper``.
+        warm_up: α, share of the epochs before the first update.
+        replacement: batches are drawn with replacement, as many in an epoch as the whole budget
+            makes (published); False: an epoch passes once through the pool.
+        final_factor: of the learning rate in the official schedule's last stretch.
+        selection_epochs: further epochs, after each of which a random share of the space is
+            ranked and one label bought, its best predicted one's; the weights of the best such
+            label are kept. Published: 3. The labels are part of ``data.train_size``.
+
+    Attributes:
+        labelled: ``[n]`` rows in the pool.
+        selected: ``[k]`` rows whose labels chose among weights.
+        coded: ``[c]`` rows whose extra inputs a ranking has used.
+        ranking_seconds: spent in the rankings of updates and selection.
+
+    Raises:
+        NaspError: for a setting that cannot be.
+    """
+
+    def __init__(
+        self,
+        initial: float = 0.3,
+        updates: int = 10,
+        share: float = 0.1,
+        schedule: str = "official",
+        warm_up: float = 0.2,
+        replacement: bool = True,
+        final_factor: float = 0.1,
+        selection_epochs: int = 0,
+    ) -> None:
+        super().__init__()
+        _check_numbers(initial, share, warm_up, final_factor)
+        for name, number, least in (
+            ("updates", updates, 1),
+            ("selection_epochs", selection_epochs, 0),
+        ):
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise NaspError(
+                    f"framework.{name}={number}: it must be a whole number, at least {least}"
+                )
+        if schedule not in SCHEDULES:
+            raise NaspError(
+                f"framework.schedule={schedule!r} is unknown: choose " + "|".join(SCHEDULES)
+            )
+        if not isinstance(replacement, bool):
+            raise NaspError(f"framework.replacement={replacement}: it must be true or false")
+        self.initial, self.updates, self.share = initial, updates, share
+        self.schedule, self.warm_up, self.replacement = schedule, warm_up, replacement
+        self.final_factor, self.selection_epochs = final_factor, selection_epochs
+        self.plan: Plan | None = None
+        self.labelled = self.selected = self.coded = np.zeros(0, dtype=np.int64)
+        self.ranking_seconds = 0.0
+        self.best_label: float | None = None
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self._next_epoch = 0
+
+    def check(self, task: PredictorTask, data: ArchitectureData) -> None:
+        """Refuse other than neural predictors, and budgets beyond the space."""
+        predictor: object = task.predictor
+        if not isinstance(predictor, nn.Module):
+            raise NaspError(
+                "top sampling goes on training one neural predictor, and "
+                f"{type(predictor).__name__} is none: use framework=supervised"
+            )
+        if data.train_on_validation:
+            raise NaspError("data.train_on_validation=true does not go with top sampling")
+        eligible = len(self._eligible(data))
+        if data.train_size > eligible:
+            raise NaspError(
+                f"data.train_size={data.train_size}: the benchmark has {eligible} architectures "
+                "to buy labels of; choose fewer labels, or a smaller data.validation_size"
+            )
+
+    def prepare(self, task: PredictorTask, data: ArchitectureData, supervised_epochs: int) -> int:
+        """Begin with the random pool; returns the number of epochs in all."""
+        super().prepare(task, data, supervised_epochs)
+        self.plan = plan = make_plan(
+            data.train_size - self.selection_epochs,
+            supervised_epochs,
+            self.initial,
+            self.updates,
+            self.schedule,
+            self.warm_up,
+        )
+        rate = task.make_optimizer(task.predictor.parameters()).defaults["lr"] * self.final_factor
+        phases = [
+            Phase("warm_up", plan.warm_up),
+            Phase("sampling", plan.sampling),
+            Phase("final", plan.final, rate),
+            Phase("selection", self.selection_epochs, rate),
+        ]
+        task.phases = [phase for phase in phases if phase.epochs]
+        self.labelled = data.split.train[: plan.initial]
+        _normalise(task, data, self.labelled)
+        self._begin_epoch(data, 0)
+        return sum(phase.epochs for phase in task.phases)
+
+    def queried_labels(self, data: ArchitectureData) -> int:
+        """Labels bought so far, for training and for the selection of weights."""
+        return len(np.union1d(self.labelled, self.selected))
+
+    def queried_codes(self, task: PredictorTask) -> int:
+        """Architectures whose extra inputs were used, the last ranking of the space included."""
+        if not _uses_codes(task):
+            return 0
+        last = getattr(task.predictor, "estimated", None)
+        ranked = np.zeros(0, dtype=np.int64) if last is None else last.numpy()
+        return len(np.unique(np.concatenate([self.labelled, self.coded, ranked])))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put back the training set of a resumed run, before its first batch is fetched."""
+        _, data = self._parts(trainer, pl_module)
+        self._begin_epoch(data, self._next_epoch)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluate where a stretch ends; buy what is due; set the next epoch's batches."""
+        super().on_train_epoch_end(trainer, pl_module)
+        task, data = self._parts(trainer, pl_module)
+        assert self.plan is not None
+        done = trainer.current_epoch + 1
+        index, epoch = task.phase_of(trainer.current_epoch)
+        phase = task.phases[index]
+        if phase.name in self.phase_results and epoch == phase.epochs - 1:
+            self.phase_results[phase.name].update(self._costs(task))
+        for number, due in enumerate(self.plan.updates):
+            if due == done:
+                self._update(task, data, number)
+        if phase.name == "selection":
+            self._select(task, data, epoch)
+        self._begin_epoch(data, done)
+
+    def _costs(self, task: PredictorTask) -> dict[str, Any]:
+        return {"queried_codes": self.queried_codes(task), "ranking_seconds": self.ranking_seconds}
+
+    def _update(self, task: PredictorTask, data: ArchitectureData, number: int) -> None:
+        """Buy the labels of one update."""
+        assert self.plan is not None
+        count = self.plan.chunks[number]
+        if not count:
+            return
+        rows = self._subset(data, count, DRAW_SUBSET, number)
+        scores = self._rank(task, data, rows)
+        self.labelled = np.concatenate(
+            [self.labelled, choose_top(scores, rows, self.labelled, count)]
+        )
+        assert self.queried_labels(data) <= data.train_size
+
+    def _select(self, task: PredictorTask, data: ArchitectureData, epoch: int) -> None:
+        """Buy the label of the best predicted architecture; keep or put back the best weights."""
+        rows = self._subset(data, 1, DRAW_SELECTION, epoch)
+        top = rows[np.argmax(self._rank(task, data, rows))]
+        self.selected = np.append(self.selected, top)
+        assert self.queried_labels(data) <= data.train_size
+        label = float(data.all_labels[top])
+        if self.best_label is None or label > self.best_label:
+            self.best_label = label
+            self.best_weights = {
+                name: value.detach().cpu().clone()
+                for name, value in task.predictor.state_dict().items()
+            }
+        if epoch == self.selection_epochs - 1:
+            task.predictor.load_state_dict(self.best_weights)
+
+    def _subset(self, data: ArchitectureData, count: int, draw: int, number: int) -> Indices:
+        """Rows that are ranked: a random share of the space."""
+        candidates = self._eligible(data)
+        generator = np.random.default_rng([data.seed, draw, number])
+        size = int(len(candidates) * self.share)
+        return draw_subset(candidates, self.labelled, size, count, generator)
+
+    def _rank(self, task: PredictorTask, data: ArchitectureData, rows: Indices) -> Array:
+        """``[k]`` scores of rows of the space."""
+        began = time.perf_counter()
+        choosing = getattr(task.predictor, "choosing", contextlib.nullcontext)
+        with choosing():
+            chosen = torch.from_numpy(rows).to(data.graphs.operations.device)
+            scores: Array = score_all(task.predictor, data.graphs[chosen]).numpy()
+            estimated = getattr(task.predictor, "estimated", None)
+        if estimated is not None:
+            self.coded = np.union1d(self.coded, rows[estimated.numpy()])
+        self.ranking_seconds += time.perf_counter() - began
+        return scores
+
+    def _begin_epoch(self, data: ArchitectureData, epoch: int) -> None:
+        """Set what an epoch trains on."""
+        assert self.plan is not None
+        rows = self.labelled
+        if self.replacement:
+            generator = np.random.default_rng([data.seed, DRAW_BATCHES, epoch])
+            budget = data.train_size - self.selection_epochs
+            rows = draw_batches(self.labelled, data.batch_size, budget, generator)
+        data.train_indices = self.labelled
+        device = data.graphs.operations.device
+        labels = data.normalise(data.all_labels[rows])
+        data.set_training(torch.from_numpy(rows).to(device), labels.to(device))
+        self._next_epoch = epoch
+
+    @staticmethod
+    def _eligible(data: ArchitectureData) -> Indices:
+        """Rows with a label, the validation set's apart."""
+        known = ~np.isnan(data.all_labels)
+        known[data.split.validation] = False
+        return np.flatnonzero(known)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The pool, what rankings used, and the weights that selection keeps."""
+        rows = {name: torch.from_numpy(getattr(self, name)) for name in _ROWS}
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        return {**super().state_dict(), **rows, **plain, "next_epoch": self._next_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state of a killed run."""
+        super().load_state_dict(state_dict)
+        for name in _ROWS:
+            setattr(self, name, state_dict[name].cpu().numpy())
+        for name in _PLAIN:
+            setattr(self, name, state_dict[name])
+        self._next_epoch = state_dict["next_epoch"]
+
+
+_ROWS = ("labelled", "selected", "coded")
+_PLAIN = ("ranking_seconds", "best_label", "best_weights")
+
+
+def _uses_codes(task: PredictorTask) -> bool:
+    """Whether the predictor takes extra inputs of architectures."""
+    return bool(getattr(getattr(task.predictor, "shape", None), "features", 0))
+
+
+def _normalise(task: PredictorTask, data: ArchitectureData, rows: Indices) -> None:
+    """Normalise by the labels of these rows alone; the others are not bought yet."""
+    labels = data.all_labels[rows]
+    deviation = float(labels.std())
+    data.mean, data.std = float(labels.mean()), deviation if deviation > 0 else 1.0
+    task.hparams["label_scale"] = [data.mean, data.std]
+    take_scale = getattr(task.predictor, "set_label_scale", None)
+    if callable(take_scale):
+        take_scale(data.mean, data.std)
+
+
+def _check_numbers(initial: float, share: float, warm_up: float, final_factor: float) -> None:
+    numbers = {
+        "initial": initial,
+        "share": share,
+        "warm_up": warm_up,
+        "final_factor": final_factor,
+    }
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise NaspError(f"framework.{name}={value}: it must be a number above 0")
+    if initial > 1 and initial != int(initial):
+        raise NaspError(
+            f"framework.initial={initial}: it is a share up to 1, or a whole number of labels"
+        )
+    for name in ("share", "warm_up"):
+        if numbers[name] > 1:
+            raise NaspError(f"framework.{name}={numbers[name]}: it is a share, at most 1")
