@@ -30,6 +30,8 @@ def test_fields_are_read(write_run: WriteRun):
     assert run.scores["pearson"] is None
     assert run.variant == {"a.b": 1}
     assert run.top_k == 10
+    (run,) = collect_runs([write_run("word", epochs="final", seed=5)])
+    assert run.epochs == "final"  # a benchmark that does not count them
 
 
 def test_same_configuration_and_seed_counts_once(write_run: WriteRun, tmp_path: Path):
@@ -49,6 +51,8 @@ def damage(content: dict) -> dict[str, str]:
         "no train_labels": json.dumps(without),
         "no kendall_tau": json.dumps({**content, "kendall_tau": None}),
         "seed is '0'": json.dumps({**content, "seed": "0"}),
+        "epochs is True": json.dumps({**content, "epochs": True}),
+        "epochs is None": json.dumps({**content, "epochs": None}),
         "train_size is True": json.dumps({**content, "train_size": True}),
         "test_size is 'some'": json.dumps({**content, "test_size": "some"}),
         "variant is [1]": json.dumps({**content, "variant": [1]}),
