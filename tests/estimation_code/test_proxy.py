@@ -8,8 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from nasp_lightning.benchmark import csv
+from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.data.cifar import load_cifar
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.proxy import NetworkProxies, ProxyCode, grasp, snip, synflow
+from nasp_lightning.network.nasbench201 import NASBench201Network
 from tests.estimation_code.networks import table, tiny_images, tiny_network
 
 INPUTS = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -125,6 +129,38 @@ def test_proxies_of_the_shipped_file(data_dir: Path) -> None:
     code = ProxyCode(table(), ["synflow", "grasp"], path=path, missing="keep")
     assert code.codes(np.arange(6)).shape == (6, 2)
     assert np.isfinite(code.codes(np.arange(6))).any()
+
+
+def shipped(data_dir: Path, count: int) -> tuple[BenchmarkTable, np.ndarray]:
+    """The shipped proxies, and rows at even distances of synflow's rank."""
+    path = data_dir / "nasbench201" / "zero_cost_proxies_9445.csv.gz"
+    found = csv.load_table(path, "zero_cost_proxies", benchmark="zero_cost_proxies")
+    order = found.costs["proxy/synflow"].argsort()
+    return found, order[np.linspace(1000, len(order) - 1, count).astype(int)]
+
+
+def test_synflow_ranks_as_the_shipped_file_does(data_dir: Path) -> None:
+    found, rows = shipped(data_dir, 4)
+    computed = [synflow(NASBench201Network(found.operations[row])) for row in rows]
+    expected = found.costs["proxy/synflow"][rows]  # the file has its logarithm
+    assert (np.argsort(computed) == np.argsort(expected)).all()
+    assert np.log(computed) == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.slow
+def test_proxies_rank_as_the_shipped_file_does(data_dir: Path, tmp_path: Path) -> None:
+    from scipy.stats import spearmanr
+
+    found, rows = shipped(data_dir, 12)
+    images = load_cifar("cifar10", data_dir / "cifar10", train=False)
+    names = ["synflow", "snip", "grasp"]
+    code = ProxyCode(
+        found, names, network=NASBench201Network, images=images, batch_size=32, folder=tmp_path
+    )
+    computed = code.codes(rows)
+    for column, name in enumerate(names):
+        rank = spearmanr(computed[:, column], found.costs[f"proxy/{name}"][rows]).statistic
+        assert rank > (0.3 if name == "grasp" else 0.9), name  # grasp differs from batch to batch
 
 
 def test_what_is_wrong_is_told(tmp_path: Path) -> None:

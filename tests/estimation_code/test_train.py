@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from nasp_lightning.cli import conf_dir
+from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.data.augment import NO_AUGMENTATION
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.computed import PlainImages
+from nasp_lightning.estimation_code.computed import PlainImages, describe
 from nasp_lightning.estimation_code.train import Recipe, TrainedCode, batches, first_losses
+from nasp_lightning.network.nasbench201 import NASBench201Network
+from nasp_lightning.network.tinynano import TinyNanoNetwork
+from nasp_lightning.space.tinynano import TinyNano
 from tests.estimation_code.networks import (
     diverging_network,
     failing_network,
@@ -21,6 +24,7 @@ from tests.estimation_code.networks import (
     tiny_images,
     tiny_network,
 )
+from tests.tiny import compose_config
 
 SMALL = Recipe(epochs=2, images=32, batch_size=8, learning_rate=0.01)
 
@@ -85,6 +89,21 @@ def test_codes_are_kept_under_all_that_they_depend_on(tmp_path: Path, change: An
     assert code(tmp_path).key(0) == code(tmp_path).key(0)
     assert code(tmp_path).key(0) != code(tmp_path).key(1)
     assert code(tmp_path).key(0) != code(tmp_path, **change).key(0)
+
+
+def test_real_networks(tmp_path: Path) -> None:
+    """NAS-Bench-201's, of fixed topology, and Nano cells with theirs; at reduced sizes."""
+    network = functools.partial(NASBench201Network, channels=2, cells=1)
+    recipe = replace(SMALL, images=16)
+    losses = code(tmp_path, network=network, recipe=recipe).codes(np.array([0, 5]))
+    assert ((losses > 1) & (losses < 6)).all()
+    space = TinyNano()
+    operations, adjacency = space.sample(np.random.default_rng(0), 2)
+    cells = BenchmarkTable(space="tinynano", operations=operations, adjacency=adjacency)
+    nano = functools.partial(TinyNanoNetwork, widths=(8, 8, 8), cells=1)
+    made = TrainedCode(cells, nano, tiny_images(), recipe, folder=tmp_path)
+    assert made.codes(np.array([0, 1])).shape == (2, 2)
+    assert made.key(0) != made.key(1)
 
 
 def test_the_loss_is_the_mean_of_the_batches_of_each_epoch() -> None:
@@ -155,14 +174,24 @@ def test_a_network_that_diverges_is_recorded_as_such(tmp_path: Path) -> None:
 
 def test_the_shipped_config_is_the_published_recipe() -> None:
     from hydra.utils import instantiate
-    from omegaconf import OmegaConf
 
-    config = OmegaConf.load(conf_dir() / "estimation_code" / "train.yaml")
-    made = instantiate(config)(table(), network=tiny_network)
+    config = compose_config("+estimation_code=train", "+network=tinynano")["estimation_code"]
+    made = instantiate(config)(table())
     assert made.training == Recipe()
     assert made.cost == pytest.approx(0.0015)
+    assert describe(made.network) == {
+        "call": "nasp_lightning.network.tinynano.TinyNanoNetwork",
+        "arguments": [],
+        "options": {
+            key: value
+            for key, value in sorted(config["network"].items())
+            if not key.startswith("_")
+        },
+    }
     with pytest.raises(NaspError, match="cifar10 is not found"):
         made.codes(np.array([0]))
+    with pytest.raises(NaspError, match="set it to what builds the networks"):
+        instantiate(compose_config("+estimation_code=train")["estimation_code"])(table())
 
 
 def test_cost() -> None:

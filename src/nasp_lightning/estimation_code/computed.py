@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,11 @@ def describe(network: NetworkBuilder) -> Any:
         NaspError: if it has no name that another process could find it by.
     """
     if isinstance(network, functools.partial):
-        options = dict(sorted(network.keywords.items()))
-        plain = {"call": describe(network.func), "arguments": list(network.args), **options}
+        plain = {
+            "call": describe(network.func),
+            "arguments": _plain(network.args),
+            "options": _plain(network.keywords),
+        }
         try:
             json.dumps(plain)
         except TypeError as error:
@@ -79,6 +82,15 @@ def describe(network: NetworkBuilder) -> Any:
             "define it at the top of a module, or wrap such a function in functools.partial"
         )
     return f"{network.__module__}.{name}"
+
+
+def _plain(value: Any) -> Any:
+    """Lists and dicts of configs and tuples as JSON has them."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in sorted(value.items())}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value
 
 
 def build(network: NetworkBuilder, architecture: Architecture, seed: int) -> nn.Module:

@@ -118,6 +118,15 @@ def _total(terms: Iterable[Tensor]) -> float:
     return sum(float(term.detach().double().sum()) for term in terms)
 
 
+def _standardised(pixels: Tensor) -> Tensor:
+    """Images of zero mean and unit deviation in each channel of CIFAR-10, as the definitions'."""
+    mean, deviation = (
+        torch.tensor(numbers, device=pixels.device)[:, None, None]
+        for numbers in ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    )
+    return (pixels.float() / 255 - mean) / deviation
+
+
 # Name to the passes over its batch that a proxy takes (each forward and back); synflow's one
 # input of ones is no image.
 PASSES = {"synflow": 0, "snip": 1, "grasp": 2}
@@ -137,7 +146,7 @@ class ProxyComputation:
         """Build an architecture's network and compute its proxies."""
         with reproducible(self.device):
             network = build(self.network, architecture, self.seed).to(self.device)
-            inputs = torch.from_numpy(self.images.pixels).to(self.device).float() / 255
+            inputs = _standardised(torch.from_numpy(self.images.pixels).to(self.device))
             labels = torch.from_numpy(self.images.labels).to(self.device)
             values = {
                 name: synflow(network, inputs.shape[1:])
