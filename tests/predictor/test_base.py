@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from hydra.utils import instantiate
 from torch import nn
 
+from nasp_lightning.cli import conf_dir
 from nasp_lightning.error import NaspError
+from nasp_lightning.job.train_predictor import make_space
 from nasp_lightning.predictor.base import (
     ClassicalPredictor,
     ProbabilisticPredictor,
@@ -12,8 +18,12 @@ from nasp_lightning.predictor.base import (
 )
 from nasp_lightning.predictor.gaussian_process import GaussianProcess
 from nasp_lightning.predictor.gradient_boosting import GradientBoosting
+from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.predictor.targets import Targets
 from nasp_lightning.space.nasbench201 import NASBench201
+from tests.tiny import compose_config
+
+PREDICTORS = sorted(file.stem for file in (conf_dir() / "predictor").glob("*.yaml"))
 
 
 def test_protocols() -> None:
@@ -57,3 +67,31 @@ def test_equal_labels(labels: list[float], kind: str) -> None:
 def test_unknown_targets() -> None:
     with pytest.raises(NaspError, match="normal_scores"):
         Targets(np.array([1.0, 2.0]), "ranks")
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_extra_inputs_are_taken_or_refused(name: str) -> None:
+    """No shipped predictor is given ``data.features`` and ranks as if it had none."""
+    config = compose_config("benchmark=nasbench201", f"predictor={name}")
+    torch.manual_seed(0)
+    make_predictor = instantiate(config["predictor"])
+    space = make_space(config, make_predictor)
+    rng = np.random.default_rng(0)
+    extra = torch.from_numpy(rng.standard_normal((40, 2)).astype(np.float32))
+    graphs = replace(space.encode(*space.sample(rng, 40)), features=extra)
+    try:
+        predictor = make_predictor(shape=replace(space.shape, features=2))
+    except NaspError as refusal:
+        told = str(refusal)
+    else:
+        told = ""
+    if told:
+        assert "data.features" in told
+        return
+    others = replace(graphs, features=extra.flip(0))
+    if isinstance(predictor, nn.Module):
+        before, after = score_all(predictor, graphs), score_all(predictor, others)
+    else:
+        predictor.fit(graphs, extra[:, 0].double().numpy())
+        before, after = predictor.score(graphs), predictor.score(others)
+    assert not np.allclose(np.asarray(before), np.asarray(after))
