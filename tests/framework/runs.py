@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
+from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.space.base import Graphs
@@ -52,15 +54,65 @@ def fit(
     torch.manual_seed(0)
     task = PredictorTask(predictor or Linear(), loss, optimizer=adam, schedule=cosine)
     total = framework.prepare(task, data, epochs)
+    return train(task, data, total, [*callbacks[:1], framework, *callbacks[1:]], checkpoint)
+
+
+def train(
+    task: PredictorTask,
+    data: ArchitectureData,
+    epochs: int,
+    callbacks: list[Callback],
+    checkpoint: Any = None,
+) -> Trainer:
+    """Train a prepared task on this machine's CPU, from a checkpoint if one is given."""
     trainer = Trainer(
-        max_epochs=total,
+        max_epochs=epochs,
         accelerator="cpu",
+        devices=1,
         logger=False,
-        callbacks=[*callbacks[:1], framework, *callbacks[1:]],
+        callbacks=callbacks,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        num_sanity_val_steps=0,
         limit_val_batches=0,
     )
     trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     return trainer
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+class Killer(Callback):
+    """Stops a fit before an epoch, if one is named."""
+
+    def __init__(self, kill: int | None = None) -> None:
+        self.kill = kill
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.current_epoch == self.kill:
+            raise Killed
+
+
+def train_in(
+    folder: Path | None,
+    task: PredictorTask,
+    framework: Framework,
+    data: ArchitectureData,
+    epochs: int,
+    recorder: Callback,
+) -> None:
+    """Train through all phases; with a folder, from and to the checkpoint there."""
+    clock = [] if folder is None else [ClockCheckpoint(folder, every_seconds=0)]
+    total = framework.prepare(task, data, epochs)
+    saved = None if folder is None else checkpoint_path(folder)
+    torch.manual_seed(1)
+    train(
+        task,
+        data,
+        total,
+        [*clock, framework, recorder],
+        saved if saved is not None and saved.exists() else None,
+    )

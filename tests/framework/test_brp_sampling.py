@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 
-from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.brp_sampling import BRPSampling, choose
@@ -18,21 +17,15 @@ from nasp_lightning.predictor.brp import BRP
 from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.task.predictor import PredictorTask
 from tests import tiny
+from tests.framework import runs
 
 
-class Killed(Exception):
-    """Stands for a kill."""
-
-
-class Recorder(Callback):
+class Recorder(runs.Killer):
     """Keeps how many labels each epoch trains on; stops the fit before an epoch if asked."""
 
     def __init__(self, kill: int | None = None) -> None:
-        self.kill, self.counts = kill, {}
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        if trainer.current_epoch == self.kill:
-            raise Killed
+        super().__init__(kill)
+        self.counts: dict[int, int] = {}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, step: int) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -57,23 +50,7 @@ def fit(
     kill: int | None = None,
 ) -> tuple[PredictorTask, Recorder]:
     task, recorder = make_task(data), Recorder(kill)
-    epochs = framework.prepare(task, data, 6)
-    clock = [] if folder is None else [ClockCheckpoint(folder, every_seconds=0)]
-    trainer = Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        callbacks=[*clock, framework, recorder],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
-    saved = None if folder is None else checkpoint_path(folder)
-    torch.manual_seed(1)
-    begun = saved if saved is not None and saved.exists() else None
-    trainer.fit(task, datamodule=data, ckpt_path=begun, weights_only=True)
+    runs.train_in(folder, task, framework, data, 6, recorder)
     return task, recorder
 
 
@@ -107,7 +84,7 @@ def test_labels_that_were_not_bought_are_not_read() -> None:
 def test_killed_run_ends_as_the_whole_one(tmp_path: Path) -> None:
     whole = BRPSampling(rounds=3)
     fit(whole, make_data())
-    with pytest.raises(Killed):
+    with pytest.raises(runs.Killed):
         fit(BRPSampling(rounds=3), make_data(), tmp_path, kill=7)
     resumed = BRPSampling(rounds=3)
     _, recorder = fit(resumed, make_data(), tmp_path)

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
-from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.seminas import SemiNAS
@@ -20,29 +19,22 @@ from nasp_lightning.predictor.neural_predictor import NeuralPredictor
 from nasp_lightning.space.base import Shape
 from nasp_lightning.task.predictor import PredictorTask
 from tests import tiny
+from tests.framework import runs
 
 TRAIN, VALIDATION, SUPERVISED = 12, 10, 2
 FRAMEWORK: dict[str, Any] = {"amount": 7, "epochs": 2, "iterations": 2}
 
 
-class Killed(Exception):
-    """Stands for a kill."""
-
-
-class Recorder(Callback):
+class Recorder(runs.Killer):
     """Keeps what is trained on in each epoch; stops the fit before an epoch if asked."""
 
     def __init__(self, kill: int | None = None) -> None:
-        self.kill = kill
+        super().__init__(kill)
         self.epochs: list[int] = []
         self.rows: list[Tensor] = []
         self.labels: list[Tensor] = []
         self.rates: list[float] = []
         self.steps: list[int] = []
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        if trainer.current_epoch == self.kill:
-            raise Killed
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.current_epoch in (0, 2, 4):  # what the epochs of a phase are trained on
@@ -79,28 +71,8 @@ def fit(
     """Train through all phases; from the folder's checkpoint if there is one."""
     predictor = make_predictor(data.space.shape) if predictor is None else predictor
     task = PredictorTask(predictor, loss, optimizer=lambda p: torch.optim.Adam(p, 1e-2))
-    epochs = framework.prepare(task, data, SUPERVISED)
     recorder = Recorder(kill)
-    clock = [] if folder is None else [ClockCheckpoint(folder, every_seconds=0)]
-    trainer = Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        callbacks=[*clock, framework, recorder],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
-    saved = None if folder is None else checkpoint_path(folder)
-    torch.manual_seed(1)
-    trainer.fit(
-        task,
-        datamodule=data,
-        ckpt_path=saved if saved is not None and saved.exists() else None,
-        weights_only=True,
-    )
+    runs.train_in(folder, task, framework, data, SUPERVISED, recorder)
     return task, recorder
 
 
@@ -212,7 +184,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
     whole, _ = fit(whole_framework, make_data(), folder=tmp_path / "whole")
     for kill in kills:
         folder = tmp_path / str(kill)
-        with pytest.raises(Killed):
+        with pytest.raises(runs.Killed):
             fit(SemiNAS(**settings), make_data(), folder=folder, kill=kill)
         framework = SemiNAS(**settings)
         resumed, recorder = fit(framework, make_data(), folder=folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from nasp_lightning.space.nasbench101 import NASBench101
 from nasp_lightning.space.nasbench201 import NASBench201
 
 Batch = tuple[Shape, Graphs]
+Make = Callable[[Shape], nn.Module]
 SPACES = ("nasbench101", "edge", "node", "macro")
 
 
@@ -115,3 +117,39 @@ def overfit(predictor: nn.Module, graphs: Graphs, steps: int = 150, rate: float 
         optimizer.step()
     pair = torch.stack([scores(predictor, graphs), labels])
     return float(torch.corrcoef(pair)[0, 1])
+
+
+def check_space(make: Make, name: str, idle: str | None = None) -> None:
+    """A score for each architecture, and a gradient for each parameter.
+
+    Args:
+        make: the predictor from a shape.
+        name: of the space.
+        idle: what the names of parameters begin with that no loss moves; None: there is none.
+    """
+    shape, graphs = batch(name)
+    predictor = make(shape)
+    assert scores(predictor, graphs).shape == (12,)
+    still = parameters_without_gradient(predictor, graphs)
+    assert [name for name in still if idle is None or not name.startswith(idle)] == []
+
+
+def check_order_does_not_matter(make: Make) -> None:
+    """The same scores whatever the order of a graph's vertices."""
+    shape, graphs = batch("node")
+    predictor = make(shape)
+    other = permuted(graphs, [3, 0, 7, 1, 2, 6, 5, 4])
+    torch.testing.assert_close(
+        scores(predictor, other), scores(predictor, graphs), atol=1e-5, rtol=1e-5
+    )
+
+
+def check_padding_does_not_matter(make: Make) -> None:
+    """The same scores in a space that needs no padding."""
+    shape, _ = batch("nasbench101")
+    graphs = padded_cells(vertices=5)
+    predictor = make(shape)
+    small_shape, small = shortened(graphs, shape, 5)
+    other = make(small_shape)
+    copy_weights(predictor, other)
+    torch.testing.assert_close(scores(predictor, graphs), scores(other, small))

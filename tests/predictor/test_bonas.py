@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -56,31 +57,16 @@ def test_expected_improvement_is_the_integral(mean: float, deviation: float, bes
 
 @pytest.mark.parametrize("name", checks.SPACES)
 def test_all_spaces(name: str) -> None:
-    shape, graphs = checks.batch(name)
-    predictor = BONAS(shape, **SIZES)
-    assert checks.scores(predictor, graphs).shape == (12,)
-    idle = checks.parameters_without_gradient(predictor, graphs)
     # Batch normalisation takes a constant away: the biases before it do nothing but round.
-    assert [name for name in idle if not name.startswith("biases")] == []
+    checks.check_space(partial(BONAS, **SIZES), name, idle="biases")
 
 
 def test_order_of_vertices_does_not_matter() -> None:
-    shape, graphs = checks.batch("node")
-    predictor = BONAS(shape, **SIZES)
-    other = checks.permuted(graphs, [3, 0, 7, 1, 2, 6, 5, 4])
-    torch.testing.assert_close(
-        checks.scores(predictor, other), checks.scores(predictor, graphs), atol=1e-5, rtol=1e-5
-    )
+    checks.check_order_does_not_matter(partial(BONAS, **SIZES))
 
 
 def test_padding_does_not_matter_in_evaluation() -> None:
-    shape, _ = checks.batch("nasbench101")
-    graphs = checks.padded_cells(vertices=5)
-    predictor = BONAS(shape, **SIZES)
-    small_shape, small = checks.shortened(graphs, shape, 5)
-    other = BONAS(small_shape, **SIZES)
-    checks.copy_weights(predictor, other)
-    torch.testing.assert_close(checks.scores(predictor, graphs), checks.scores(other, small))
+    checks.check_padding_does_not_matter(partial(BONAS, **SIZES))
 
 
 def test_weighting_is_the_published_one() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
@@ -57,29 +58,15 @@ def test_loss_is_the_divergence_of_softmaxes() -> None:
 
 @pytest.mark.parametrize("name", checks.SPACES)
 def test_all_spaces(name: str) -> None:
-    shape, graphs = checks.batch(name)
-    predictor = BRP(shape, **SIZES)
-    assert checks.scores(predictor, graphs).shape == (12,)
-    assert checks.parameters_without_gradient(predictor, graphs) == []
+    checks.check_space(partial(BRP, **SIZES), name)
 
 
 def test_order_of_vertices_does_not_matter() -> None:
-    shape, graphs = checks.batch("node")
-    predictor = BRP(shape, **SIZES)
-    other = checks.permuted(graphs, [3, 0, 7, 1, 2, 6, 5, 4])
-    torch.testing.assert_close(
-        checks.scores(predictor, other), checks.scores(predictor, graphs), atol=1e-5, rtol=1e-5
-    )
+    checks.check_order_does_not_matter(partial(BRP, **SIZES))
 
 
 def test_padding_does_not_matter() -> None:
-    shape, _ = checks.batch("nasbench101")
-    graphs = checks.padded_cells(vertices=5)
-    predictor = BRP(shape, **SIZES)
-    small_shape, small = checks.shortened(graphs, shape, 5)
-    other = BRP(small_shape, **SIZES)
-    checks.copy_weights(predictor, other)
-    torch.testing.assert_close(checks.scores(predictor, graphs), checks.scores(other, small))
+    checks.check_padding_does_not_matter(partial(BRP, **SIZES))
 
 
 def test_learns_a_small_set() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
@@ -17,10 +18,7 @@ SIZES = {"hidden": 32, "layers": 2}
 
 @pytest.mark.parametrize("name", checks.SPACES)
 def test_all_spaces(name: str) -> None:
-    shape, graphs = checks.batch(name)
-    predictor = MLP(shape, **SIZES)
-    assert checks.scores(predictor, graphs).shape == (12,)
-    assert checks.parameters_without_gradient(predictor, graphs) == []
+    checks.check_space(partial(MLP, **SIZES), name)
 
 
 def test_the_vector_holds_the_whole_cell() -> None:

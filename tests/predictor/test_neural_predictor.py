@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
@@ -49,29 +50,15 @@ def test_equals_the_formula_written_out() -> None:
 
 @pytest.mark.parametrize("name", checks.SPACES)
 def test_all_spaces(name: str) -> None:
-    shape, graphs = checks.batch(name, 12)
-    predictor = NeuralPredictor(shape, **SIZES)
-    assert checks.scores(predictor, graphs).shape == (12,)
-    assert checks.parameters_without_gradient(predictor, graphs) == []
+    checks.check_space(partial(NeuralPredictor, **SIZES), name)
 
 
 def test_order_of_vertices_does_not_matter() -> None:
-    shape, graphs = checks.batch("node")
-    predictor = NeuralPredictor(shape, **SIZES)
-    other = checks.permuted(graphs, [3, 0, 7, 1, 2, 6, 5, 4])
-    torch.testing.assert_close(
-        checks.scores(predictor, other), checks.scores(predictor, graphs), atol=1e-5, rtol=1e-5
-    )
+    checks.check_order_does_not_matter(partial(NeuralPredictor, **SIZES))
 
 
 def test_padding_does_not_matter() -> None:
-    shape, _ = checks.batch("nasbench101")
-    graphs = checks.padded_cells(vertices=5)
-    predictor = NeuralPredictor(shape, **SIZES)
-    small_shape, small = checks.shortened(graphs, shape, 5)
-    other = NeuralPredictor(small_shape, **SIZES)
-    checks.copy_weights(predictor, other)
-    torch.testing.assert_close(checks.scores(predictor, graphs), checks.scores(other, small))
+    checks.check_padding_does_not_matter(partial(NeuralPredictor, **SIZES))
 
 
 def test_padding_stays_zero_in_training() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.pinat import PINAT
+from nasp_lightning.predictor.graph import token_adjacency, with_self_loops
+from nasp_lightning.predictor.pinat import PINAT, draw_masks
 
 from . import checks
 
@@ -24,10 +26,7 @@ def test_published_size() -> None:
 
 @pytest.mark.parametrize("name", checks.SPACES)
 def test_all_spaces(name: str) -> None:
-    shape, graphs = checks.batch(name)
-    predictor = PINAT(shape, **SIZES)
-    assert checks.scores(predictor, graphs).shape == (12,)
-    assert checks.parameters_without_gradient(predictor, graphs) == []
+    checks.check_space(partial(PINAT, **SIZES), name)
 
 
 def test_published_nb201_sees_four_operations_in_its_graph() -> None:
@@ -84,6 +83,34 @@ def test_training_and_evaluation_agree_without_dropout() -> None:
     predictor = PINAT(shape, **SIZES, dropout=0.0)
     evaluated = checks.scores(predictor, graphs)
     torch.testing.assert_close(predictor.train()(graphs), evaluated, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", checks.SPACES)
+def test_branches_gather_along_the_token_graph(name: str) -> None:
+    shape, graphs = checks.batch(name, 32)
+    expected = with_self_loops(token_adjacency(graphs, shape).transpose(1, 2))
+    found = PINAT(shape, **SIZES)._gather(graphs)
+    torch.testing.assert_close(found, expected)
+    assert found.dtype is torch.float32
+
+
+def test_dropout_masks() -> None:
+    torch.manual_seed(0)
+    shapes = [(50, 7, 80), (20, 7, 7), (0, 7, 7)]
+    masks = draw_masks(shapes, 0.1, torch.device("cpu"))
+    assert [tuple(mask.shape) for mask in masks] == shapes
+    assert set(masks[0].unique().tolist()) == {0.0, pytest.approx(1 / 0.9)}
+    assert float((masks[0] == 0).float().mean()) == pytest.approx(0.1, abs=0.01)
+    assert not draw_masks([(4, 4)], 1.0, torch.device("cpu"))[0].any()
+
+
+def test_dropout_only_in_training() -> None:
+    torch.manual_seed(0)
+    shape, graphs = checks.batch("nasbench101")
+    predictor = PINAT(shape, **SIZES, dropout=0.3)
+    assert torch.equal(checks.scores(predictor, graphs), checks.scores(predictor, graphs))
+    predictor.train()
+    assert not torch.allclose(predictor(graphs), predictor(graphs))
 
 
 def test_learns_a_small_set() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.base import Array, check_labels
+from nasp_lightning.predictor.base import Array, check_labels, check_whole
 from nasp_lightning.predictor.features import graph_features
 from nasp_lightning.predictor.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
@@ -58,12 +58,7 @@ class GaussianProcess:
         places: bool = False,
         seed: int = 0,
     ) -> None:
-        for name, value, least in (
-            ("restarts", restarts, 0),
-            ("likelihood_labels", likelihood_labels, 2),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise NaspError(f"predictor.{name}={value}: it must be a whole number >= {least}")
+        check_whole(restarts=(restarts, 0), likelihood_labels=(likelihood_labels, 2))
         check_kind(targets)
         self.shape, self.places, self.seed = shape, places, seed
         self.target_kind, self.restarts = targets, restarts
