@@ -166,8 +166,8 @@ def simplify(cell: Cell, rejoin: bool = True) -> Cell:
 
     Args:
         cell: to simplify.
-        rejoin: keep splits whose halves meet again directly; False: they go too, being
-            identities themselves.
+        rejoin: keep splits whose halves meet again directly; False: they go too, since they only
+            change the order of the channels.
     """
 
     def contracted(slot: int) -> bool:

@@ -25,7 +25,7 @@ from nasp_lightning.space.tinynano_graph import (
 Channels = tuple[int, ...]  # that reach a slot, at each position of the network
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def cells_below(
     cap: float,
     slots: int = 6,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from nasp_lightning.space.tinynano_graph import CHOICES, NONE, SPLIT, Cell
@@ -9,19 +11,24 @@ from nasp_lightning.space.tinynano_graph import CHOICES, NONE, SPLIT, Cell
 _INTERIOR = tuple(code for code in CHOICES if code not in (NONE, SPLIT))
 
 
-def changed(rng: np.random.Generator, cell: Cell) -> Cell | None:
-    """The cell after one change, or None where the drawn change is not possible.
+def changes(rng: np.random.Generator, cell: Cell, tries: int = 50) -> Iterator[Cell]:
+    """Cells one change away, most of one kind; the caller takes the first that suits it.
+
+    The kind is drawn first and kept for ``tries`` draws of its place, then the next kind comes:
+    most insertions cost too much and no removal does, and a kind drawn anew each time would let
+    evolution drift to small cells.
 
     Args:
-        rng: draws the kind of change and its place.
+        rng: draws the order of the kinds and the places.
         cell: without identities.
+        tries: of each kind.
     """
-    kind = rng.integers(4)
-    if kind == 0:
-        return inserted(rng, cell)
-    if not cell:
-        return None
-    return (_replaced, _removed, _moved)[kind - 1](rng, cell)
+    kinds = (inserted, _replaced, _removed, _moved)
+    for kind in rng.choice(4, size=4, replace=False, p=(0.4, 0.2, 0.2, 0.2)):
+        for _ in range(tries if cell or kind == 0 else 0):
+            candidate = kinds[kind](rng, cell)
+            if candidate is not None:
+                yield candidate
 
 
 def _replaced(rng: np.random.Generator, cell: Cell) -> Cell | None:
