@@ -164,6 +164,7 @@ def test_a_network_that_diverges_is_recorded_as_such(tmp_path: Path) -> None:
     kept = code(tmp_path, network=diverging_network, missing="keep")
     assert (np.isnan(kept.codes(rows)).all(axis=1) == diverges).all()
     assert (kept.diverged(rows) == diverges).all()
+    assert kept.spent == pytest.approx(6 * (kept.cost or 0))
     record = kept.store.get(kept.key(int(np.flatnonzero(diverges)[0])))
     assert record is not None
     assert record["diverged"] is True

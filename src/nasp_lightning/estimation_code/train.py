@@ -7,6 +7,11 @@ translations, inputs divided by 255, label smoothing 0.01. Each of its numbers i
 
 The same seed gives every architecture the same images, in the same order, with the same
 augmentation, so that codes differ by the architectures and not by the draw.
+
+Example:
+    >>> code = TrainedCode(table, NASBench201Network, load_cifar, concurrent=2)  # doctest: +SKIP
+    >>> code.codes(np.array([0, 7])).shape  # doctest: +SKIP
+    (2, 3)
 """
 
 from __future__ import annotations
@@ -255,4 +260,7 @@ class TrainedCode(ComputedCode):
 
     def diverged(self, rows: Array) -> Array:
         """``[n]`` bool: whose networks diverged; computed where not known yet."""
-        return np.asarray(np.isnan(self.compute(np.asarray(rows))).any(axis=1))
+        rows = np.asarray(rows)
+        losses = self.compute(rows)
+        self.asked[rows] = True
+        return np.asarray(np.isnan(losses).any(axis=1))
