@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from nasp_lightning.predictor import dense
-from nasp_lightning.predictor.dense import linear
+from nasp_lightning.predictor.dense import linear, product
 
 
 @pytest.mark.parametrize("relu", [False, True])
@@ -49,3 +49,16 @@ def test_without_onednn_the_ordinary_product_is_taken(monkeypatch: pytest.Monkey
     torch.testing.assert_close(
         linear(value, weight, bias, relu=True), F.relu(F.linear(value, weight, bias))
     )
+
+
+@pytest.mark.parametrize("rows", [1, 70])
+@pytest.mark.parametrize(("outputs", "inputs"), [(5, 8), (256, 96)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_product(rows: int, outputs: int, inputs: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    value = torch.randn(rows, inputs, dtype=dtype)
+    weight = torch.randn(outputs, inputs, dtype=dtype)
+    with torch.no_grad():
+        for form in (weight, weight.t().contiguous().t()):
+            expected = F.linear(value, form)
+            torch.testing.assert_close(product(value, form), expected, atol=1e-4, rtol=1e-4)

@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Weights from which on oneDNN gains more than it takes to start.
+LARGE = 1 << 14
+
 
 @functools.cache
 def _onednn() -> Any:
@@ -52,6 +55,22 @@ def linear(value: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool
 def _product(value: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
     product: Tensor = _onednn()(value, weight, bias, "relu" if relu else "none", [], "")
     return product
+
+
+def product(value: Tensor, weight: Tensor) -> Tensor:
+    """``value @ weight.T`` of ``[N, K]`` and ``[M, K]``, without a gradient.
+
+    A small weight is left to the library that starts sooner.
+    """
+    if (
+        weight.numel() < LARGE
+        or value.device.type != "cpu"
+        or value.dtype is not torch.float32
+        or torch.is_autocast_enabled("cpu")
+        or _onednn() is None
+    ):
+        return value @ weight.t()
+    return _product(value, weight, None, False)
 
 
 class _Linear(torch.autograd.Function):
