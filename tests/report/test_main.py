@@ -43,6 +43,35 @@ def test_files(write_run: WriteRun, tmp_path: Path):
     assert len(list((out / "figures").iterdir())) == 2
 
 
+def test_one_table_of_a_paper(write_run: WriteRun, tmp_path: Path, capsys):
+    write_run(**self_evolution(0.7))
+    write_run(predictor="mlp")
+    out = tmp_path / "out"
+    table = ["--table", "TNASP supplementary Table 5"]
+    files = ["--csv", out / "a.csv", "--published", out / "published.csv"]
+    assert main([str(tmp_path), *table, *map(str, files)]) == 0
+    shown = capsys.readouterr().out
+    assert "0.705" in shown
+    assert "mlp" not in shown
+    assert "+ SE" not in shown
+    assert len((out / "a.csv").read_text().splitlines()) == 2
+    assert len((out / "published.csv").read_text().splitlines()) == 16
+
+
+def test_published_numbers_need_no_runs(tmp_path: Path, capsys):
+    assert main(["--published", str(tmp_path / "all.csv")]) == 0
+    assert (tmp_path / "all.csv").read_text().count("PINAT Table 1") > 50
+    with pytest.raises(SystemExit):
+        main([])
+    assert "name RUNS" in capsys.readouterr().err
+
+
+def test_a_table_without_runs_is_one_line(write_run: WriteRun, tmp_path: Path, capsys):
+    write_run(predictor="mlp")
+    assert main([str(tmp_path), "--table", "TNASP supplementary Table 7"]) == 2
+    assert "belongs to TNASP supplementary Table 7" in capsys.readouterr().err
+
+
 def test_nothing_to_report_is_one_line(tmp_path: Path, capsys):
     assert main([str(tmp_path)]) == 2
     error = capsys.readouterr().err

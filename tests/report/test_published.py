@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib import resources
 
 import pytest
 
+from nasp_lightning.error import NaspError
 from nasp_lightning.report import collect_runs
 from nasp_lightning.report.collect import Run
-from nasp_lightning.report.published import differences, find_published, load_published
+from nasp_lightning.report.published import (
+    differences,
+    find_published,
+    load_published,
+    of_table,
+    to_csv,
+)
 from tests.report.conftest import WriteRun, self_evolution
 
 
@@ -121,3 +129,24 @@ def test_rows_without_stated_labels_are_for_orientation(write_run: WriteRun):
 )
 def test_nothing_published(write_run: WriteRun, changes: dict):
     assert find_published(read(write_run, **changes), load_published()) is None
+
+
+def test_tables_of_tnasp():
+    """The three tables whole: methods times splits."""
+    tables = {number: of_table(f"TNASP supplementary Table {number}") for number in (5, 6, 7)}
+    assert {number: len(rows) for number, rows in tables.items()} == {5: 15, 6: 15, 7: 45}
+    assert all(row.confirmed for rows in tables.values() for row in rows)
+    alone = {
+        number: sorted(row.kendall_tau for row in tables[number] if row.variant)
+        for number in (5, 6)
+    }
+    assert alone[5] == alone[6]  # as printed: one of the two is a copy
+    assert all("Table" in row.note for row in (*tables[5], *tables[6]) if row.variant)
+    assert of_table(None) == load_published()
+    with pytest.raises(NaspError, match=r"choose one of .*PINAT Table 1"):
+        of_table("TNASP Table 99")
+
+
+def test_csv_is_the_packages_form():
+    text = resources.files("nasp_lightning.report").joinpath("published.csv").read_text("utf-8")
+    assert to_csv(load_published()) == text

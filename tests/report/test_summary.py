@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nasp_lightning.report import Row, collect_runs, summarise
-from nasp_lightning.report.summary import choose_runs, missing_controls
+from nasp_lightning.report.published import of_table
+from nasp_lightning.report.summary import choose_runs, missing_controls, only_table
 from tests.report.conftest import WriteRun, self_evolution
 
 
@@ -147,3 +148,34 @@ def test_published_methods_that_were_not_run(write_run: WriteRun, tmp_path: Path
     assert {row.split for row in others} == {"424/all"}
     assert all(row.published != rows[0].published for row in others)
     assert all(row.difference is None for row in others)
+
+
+def test_a_tables_methods_splits_and_controls(write_run: WriteRun, tmp_path: Path):
+    write_run(seed=0, **self_evolution(0.6))
+    write_run(train_on_validation=True, train_labels=624, queried_labels=624)
+    write_run(variant={"predictor.encoder": "gcn"})
+    write_run(variant={"predictor.layers": 5})
+    write_run(framework="seminas", train_size=50)  # no split of the paper
+    write_run(loss="logistic")
+    write_run(predictor="mlp")
+    write_run(benchmark="nasbench201", framework="seminas", train_size=469)
+    write_run(benchmark="nasbench201", loss="logistic", train_size=469)
+    rows = rows_of(tmp_path)
+    assert names_of(rows, 7) == [
+        ("nasbench101", "tnasp"),
+        ("nasbench101", "tnasp + SE"),
+        ("nasbench101", "tnasp, control: n + validation labels"),
+        ("nasbench201", "tnasp + SM"),
+    ]
+    assert names_of(rows, 6) == [
+        ("nasbench101", "tnasp"),
+        ("nasbench101", "tnasp, GCN instead of transformer"),
+    ]
+    everything = rows_of(tmp_path, include_published=True)
+    shielded = [name for name in names_of(everything, 5) if name[1].endswith("branch only")]
+    assert len(shielded) == 2  # not run
+
+
+def names_of(rows: list[Row], number: int) -> list[tuple[str, str]]:
+    table = of_table(f"TNASP supplementary Table {number}")
+    return [(row.benchmark, row.method) for row in only_table(rows, table)]

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from nasp_lightning.job.recipe import Setting, recipe
+from nasp_lightning.job.variant import variant
+from tests.tiny import compose_config
+
+
+def test_a_recipe_is_what_the_experiment_changes() -> None:
+    for benchmark, prefix in (("nasbench101", "nb101"), ("nasbench201", "nb201")):
+        for predictor in ("nao", "brp", "bonas", "pinat", "tnasp"):
+            config = compose_config(f"+experiment={prefix}_{predictor}")
+            settings = {name: item.value for name, item in recipe(benchmark, predictor).items()}
+            assert settings == variant(config), (benchmark, predictor)
+
+
+def test_values_stand_beside_the_defaults() -> None:
+    assert recipe("nasbench201", "pinat") == {"predictor.published_nb201": Setting(True, False)}
+    nao = recipe("nasbench101", "nao")
+    assert nao["trainer.max_epochs"] == Setting(1000, 300)
+    assert nao["scheduler._target_"].default.endswith(".cosine")
+
+
+def test_no_experiment_no_recipe() -> None:
+    assert recipe("nasbench101", "mine") == {}
+    assert recipe("macro", "nao") == {}
+
+
+def test_values_that_another_setting_gives_are_left_out() -> None:
+    assert "data.features" not in recipe("nasbench201", "proxy")
