@@ -115,3 +115,22 @@ def test_settings_are_checked(settings: dict[str, object]) -> None:
     shape, _ = checks.batch("node")
     with pytest.raises(NaspError, match=r"predictor\."):
         BONAS(shape, **settings)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_evaluation_folds_the_normalisation(layers: int) -> None:
+    torch.manual_seed(0)
+    shape, graphs = checks.batch("node", 32)
+    predictor = BONAS(shape, hidden=8, layers=layers)
+    for _ in range(3):  # statistics that are not those of the start
+        predictor.train()(graphs)
+    with torch.no_grad():
+        for norm in predictor.norms:
+            norm.weight.normal_()
+            norm.bias.normal_()
+    predictor.eval()
+    found = predictor.embed(graphs)
+    predictor.train()
+    for norm in predictor.norms:  # the training form, with the statistics of evaluation
+        norm.eval()
+    torch.testing.assert_close(found, predictor.embed(graphs), atol=1e-5, rtol=1e-4)

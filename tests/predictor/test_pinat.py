@@ -10,7 +10,7 @@ import torch
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.graph import token_adjacency, with_self_loops
-from nasp_lightning.predictor.pinat import PINAT, draw_masks
+from nasp_lightning.predictor.pinat import PINAT, _spread, draw_masks
 
 from . import checks
 
@@ -92,6 +92,13 @@ def test_branches_gather_along_the_token_graph(name: str) -> None:
     found = PINAT(shape, **SIZES)._gather(graphs)
     torch.testing.assert_close(found, expected)
     assert found.dtype is torch.float32
+
+
+def test_spread_is_the_linear_layer_along_the_vertices() -> None:
+    torch.manual_seed(0)
+    layer, vertices = torch.nn.Linear(4, 6), torch.randn(3, 4, 5)
+    expected = layer(vertices.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(_spread(layer, vertices), expected)
 
 
 def test_dropout_masks() -> None:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.dense import linear
 from nasp_lightning.predictor.graph import (
     append_features,
     real_tokens,
@@ -114,6 +115,9 @@ class BONAS(nn.Module):
         adjacency = with_self_loops(token_adjacency(graphs, self.shape).transpose(1, 2))
         gather = with_global_vertex(adjacency, real_tokens(graphs, self.shape))
         codes = F.pad(graphs.operations.int(), (1, 0), value=self.shape.vocabulary)
+        if not self.training:
+            hidden = self._evaluated(gather, codes)
+            return append_features(hidden, graphs.features, self.shape)
         multiplied = F.embedding(codes, self.operations)
         for index, norm in enumerate(self.norms):
             if index > 0:
@@ -121,6 +125,31 @@ class BONAS(nn.Module):
             mixed = torch.bmm(gather, multiplied) + self.biases[index]
             multiplied = F.relu(norm(mixed.flatten(0, 1))).view_as(mixed)
         return append_features(multiplied[:, 0], graphs.features, self.shape)
+
+    def _evaluated(self, gather: Tensor, codes: Tensor) -> Tensor:
+        """The global vertex ``[B, D]`` outside training, in less arithmetic.
+
+        Batch normalisation goes into the weights, and of the last layer only the global vertex
+        is read: (A₀ X) W for A (X W).
+        """
+        last, hidden = len(self.norms) - 1, self.operations
+        for index, norm in enumerate(self.norms):
+            assert isinstance(norm, nn.BatchNorm1d)
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+            shift = (self.biases[index] - norm.running_mean) * scale + norm.bias
+            rows = gather if index < last else gather[:, :1]
+            if index == 0:
+                mixed = torch.baddbmm(shift, rows, F.embedding(codes, self.operations * scale))
+            elif index < last:
+                multiplied = linear(hidden, (self.weights[index - 1] * scale).t())
+                mixed = torch.baddbmm(shift, rows, multiplied)
+            else:
+                weight = (self.weights[index - 1] * scale).t()
+                mixed = linear(torch.bmm(rows, hidden), weight, shift)
+            hidden = F.relu(mixed)
+        return hidden[:, 0]
 
     def training_loss(self, graphs: Graphs, labels: Tensor) -> Tensor:
         """(Weighted) mean squared error of accuracies, in units of the normalised labels."""

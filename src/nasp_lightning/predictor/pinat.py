@@ -105,7 +105,7 @@ class PINATLayer(nn.Module):
     def _invariant(self, tokens: Tensor, gather: Tensor) -> Tensor:
         vertices: Tensor = self.branch(tokens[:, : gather.shape[1]], gather)
         if hasattr(self, "spread"):
-            vertices = self.spread(vertices.transpose(1, 2)).transpose(1, 2)
+            vertices = _spread(self.spread, vertices)
         return vertices
 
     def _attend(self, tokens: Tensor, bias: Tensor | None, masks: Sequence[Tensor]) -> Tensor:
@@ -272,7 +272,7 @@ class PINAT(nn.Module):
         onehots = F.embedding(codes[:, : gather.shape[1]], self.onehots)
         branch: Tensor = self.embedding_branch(onehots, gather)
         if self.published_nb201:
-            branch = self.spread(branch.transpose(1, 2)).transpose(1, 2)
+            branch = _spread(self.spread, branch)
         return _normalise(self.norm, _plus_masked(tokens, branch, masks, 1))
 
     def _positions(self, graphs: Graphs) -> Tensor:
@@ -322,6 +322,12 @@ def draw_masks(
 
 def _plus_masked(tokens: Tensor, other: Tensor, masks: Sequence[Tensor], place: int) -> Tensor:
     return torch.addcmul(tokens, other, masks[place]) if masks else tokens + other
+
+
+def _spread(layer: nn.Linear, vertices: Tensor) -> Tensor:
+    """The linear layer along the vertices: ``[B, V, E]`` to ``[B, T, E]``."""
+    weight = layer.weight.expand(len(vertices), -1, -1)
+    return torch.baddbmm(layer.bias.unsqueeze(1), weight, vertices)
 
 
 def _normalise(norm: nn.LayerNorm, tokens: Tensor) -> Tensor:
