@@ -132,7 +132,8 @@ class BONAS(nn.Module):
         Batch normalisation goes into the weights, and of the last layer only the global vertex
         is read: (A₀ X) W for A (X W).
         """
-        last, hidden = len(self.norms) - 1, self.operations
+        last = len(self.norms) - 1
+        hidden: Tensor = self.operations
         for index, norm in enumerate(self.norms):
             assert isinstance(norm, nn.BatchNorm1d)
             assert norm.running_mean is not None

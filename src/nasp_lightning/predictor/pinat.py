@@ -115,7 +115,8 @@ class PINATLayer(nn.Module):
         if self.training:
             mixed = self._attend_training(heads, bias, masks)
         else:
-            mixed = F.scaled_dot_product_attention(*heads.unbind(0), attn_mask=bias)
+            queries, keys, values = heads.unbind(0)
+            mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
         return mixed.transpose(1, 2).reshape(batch, length, -1)
 
     def _attend_training(
@@ -317,7 +318,8 @@ def draw_masks(
     noise = torch.rand(sum(sizes), device=device).ge_(dropout)
     if dropout < 1:
         noise.mul_(1 / (1 - dropout))
-    return [piece.view(shape) for piece, shape in zip(noise.split(sizes), shapes, strict=True)]
+    pieces = torch.split_with_sizes(noise, sizes)
+    return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def _plus_masked(tokens: Tensor, other: Tensor, masks: Sequence[Tensor], place: int) -> Tensor:

@@ -225,7 +225,8 @@ class GraphBranch(nn.Module):
 
 def split_weights(flat: Tensor, convolutions: Sequence[SetConvolution]) -> list[Weights]:
     """Each convolution's views of a branch's weights ``[P]``."""
-    pieces = flat.split([size for convolution in convolutions for size in convolution.sizes])
+    sizes = [size for convolution in convolutions for size in convolution.sizes]
+    pieces = torch.split_with_sizes(flat, sizes)
     width = len(Weights._fields)
     return [
         convolution.shaped(pieces[place * width : (place + 1) * width])
