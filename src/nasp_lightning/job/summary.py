@@ -19,6 +19,7 @@ def print_summary(results: dict[str, Any], folder: Path) -> None:
     table = Table(title=f"{results['benchmark']} {results['dataset']} {results['split']}")
     for column in ("method", "labels", "Kendall's tau", "without training", "published"):
         table.add_column(column, justify="left" if column == "method" else "right")
+    published = {phase: published_text(folder, phase) for phase in results["phases"]}
     for phase, values in results["phases"].items():
         without = values["kendall_tau_excluding_train"]
         table.add_row(
@@ -26,7 +27,7 @@ def print_summary(results: dict[str, Any], folder: Path) -> None:
             str(values["queried_labels"]),
             f"{values['kendall_tau']:.4f}",
             "" if without is None else f"{without:.4f}",
-            published_text(folder, phase),
+            published[phase],
         )
     console = Console(width=None if Console().is_terminal else 110)
     console.print(table)
@@ -36,7 +37,10 @@ def print_summary(results: dict[str, Any], folder: Path) -> None:
         f"ranking {results['rank_seconds']:.2f} s",
         highlight=False,
     )
-    console.print("* under another protocol; `python -m nasp_lightning.report` says how it differs")
+    if any(text.endswith("*") for text in published.values()):
+        console.print(
+            "* under another protocol; `python -m nasp_lightning.report` says how it differs"
+        )
     if results["framework"] == "self_evolution":
         console.print(
             "self-evolution used further labels for its evaluations; its control trains on them: "
