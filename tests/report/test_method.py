@@ -122,8 +122,8 @@ def test_first_phase_and_control_of_nao(write_run: WriteRun, tmp_path: Path):
         (("tnasp", "self_evolution", "logistic"), "tnasp + SE (logistic)"),
         (("pinat", "supervised", ""), "pinat"),
         (
-            ("tnasp", "supervised", "mse", "predictor.encoder=gcn, predictor.layers=4"),
-            "tnasp, GCN instead of transformer, predictor.layers=4",
+            ("tnasp", "supervised", "mse", "a.b=1, predictor.encoder=gcn, predictor.layers=4"),
+            "tnasp, GCN instead of transformer, a.b=1, predictor.layers=4",
         ),
         (
             ("pinat", "supervised", "mse", "predictor.heads=4, predictor.invariant_heads=02"),

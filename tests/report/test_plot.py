@@ -36,6 +36,26 @@ def test_one_figure_for_each_benchmark(write_run: WriteRun, tmp_path: Path):
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(written, again, strict=True))
 
 
+def test_a_legend_of_many_long_names_is_not_cut(write_run: WriteRun, tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    from nasp_lightning.report import plot
+    from nasp_lightning.report.figure import styled_figure
+
+    for predictor in ("neural_predictor", "nao", "tnasp"):
+        write_run(predictor=predictor)
+        write_run(predictor=predictor, framework="seminas")
+        write_run(predictor=predictor, **self_evolution(0.7))
+        write_run(predictor=predictor, train_on_validation=True)
+    rows = summarise(collect_runs([tmp_path]))
+    with styled_figure(plot.WIDTH, 6) as figure:
+        plot._draw(figure, rows)
+        figure.canvas.draw()
+        box = figure.legends[0].get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+    assert len(plot.plot_rows(rows, tmp_path / "figures")) == 2
+
+
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(NaspError, match=r"pip install 'nasp-lightning\[report\]'"):

@@ -81,7 +81,11 @@ def method_name(
 
 
 def _phrased(variant: str) -> str:
-    """The settings with the known ones in words."""
+    """The settings, the known ones in words and first."""
+    said = []
     for settings, phrase in PHRASES.items():
-        variant = re.sub(rf"(^|, ){re.escape(settings)}(?=, |$)", rf"\g<1>{phrase}", variant)
-    return variant
+        rest = re.sub(rf"(^|, ){re.escape(settings)}(?=, |$)", "", variant)
+        if rest != variant:
+            said.append(phrase)
+            variant = rest.removeprefix(", ")
+    return ", ".join([*said, variant] if variant else said)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -21,6 +22,8 @@ from nasp_lightning.report.summary import Row
 if TYPE_CHECKING:  # the report starts without numpy
     import numpy.typing as npt
 
+WIDTH = 8.6  # of a figure, inches
+LETTERS = 100  # of a method's name in one line
 PALE = 0.45  # opacity of what is shown for orientation only
 MARGIN = 0.13  # decades left and right of the first and last split
 LEAST_RANGE = 0.1  # of Kendall's tau on the vertical axis
@@ -61,7 +64,9 @@ def plot_rows(rows: Sequence[Row], folder: Path) -> list[Path]:
     require_matplotlib()
     written = []
     for rows_of_figure in _figures(rows):
-        with styled_figure(8.6, 4.8) as figure:
+        names = dict.fromkeys(row.method for row in rows_of_figure)
+        lines = math.ceil((len(names) + 2) / _legend_columns(names))
+        with styled_figure(WIDTH, 4.8 + 0.19 * max(0, lines - 3)) as figure:
             _draw(figure, rows_of_figure)
             row = rows_of_figure[0]
             stem = f"{row.benchmark}_{row.dataset}_{row.source}_{row.space_size}"
@@ -160,11 +165,25 @@ def _dress(panel: Any, rows: Sequence[Row], test_size: str) -> None:
     panel.set_title(f"ranking {tested} architectures", fontsize=10)
 
 
+def _legend_columns(names: Iterable[str]) -> int:
+    """As many as the figure is wide enough for, three at most."""
+    longest = 0.55 + 0.07 * min(
+        LETTERS, max(map(len, names))
+    )  # inches: the mark, and letters of 9 points
+    return max(1, min(3, int(WIDTH / longest)))
+
+
 def _legend(figure: Any, rows: Sequence[Row], methods: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=series.colour, marker=series.marker, label=series.method)
+        Line2D(
+            [],
+            [],
+            color=series.colour,
+            marker=series.marker,
+            label=textwrap.fill(series.method, LETTERS),
+        )
         for series in _series(rows, methods)
     ]
     hollow: Any = {"color": "0.3", "marker": "o", "markerfacecolor": "white", "linestyle": "none"}
@@ -173,7 +192,10 @@ def _legend(figure: Any, rows: Sequence[Row], methods: Sequence[str]) -> None:
         handles.append(Line2D([], [], **hollow, label="published"))
     if any(row.reasons for row in papers):
         handles.append(Line2D([], [], **hollow, alpha=PALE, label="published, not comparable"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    columns = _legend_columns(methods)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+    )
 
 
 def scatter(predicted: npt.NDArray[Any], true: npt.NDArray[Any], title: str = "") -> Any:
