@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from nasp_lightning.error import NaspError
 from nasp_lightning.run_folder import (
+    check_source,
     config_hash,
     finished_results,
     method_hash,
     resolved,
     stem,
 )
-from nasp_lightning.storage import write_json
+from nasp_lightning.storage import file_sha256, write_json
 
 CONFIG = {"seed": 0, "name": "a", "data": {"train_size": 4}, "paths": {"runs": "runs"}}
 
@@ -72,3 +74,16 @@ def test_seeds_of_a_method_share_its_hash_and_nothing_else() -> None:
     other = {"seed": 0, "predictor": {"_target_": "a.b.C", "seed": 0, "width": 2}}
     assert method_hash(first) == method_hash(second) != method_hash(other)
     assert config_hash(first) != config_hash(second)
+
+
+def test_a_benchmark_file_that_was_changed_since(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("a")
+    results = {"config_hash": "abc", "name": "x", "source_sha256": file_sha256(file)}
+    config = {"benchmark": {"path": str(file)}}
+    check_source(results, config)
+    file.write_text("other")
+    with pytest.raises(NaspError, match=r"mine\.csv was changed since the run abc of x"):
+        check_source(results, config)
+    for harmless in ({"benchmark": {"path": None}}, {"benchmark": {"path": str(tmp_path)}}, {}):
+        check_source(results, harmless)

@@ -48,7 +48,7 @@ class ProcessLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Run what is missing; wait for all of it."""
         from nasp_lightning.error import NaspError
-        from nasp_lightning.run_folder import config_hash, finished_results
+        from nasp_lightning.run_folder import check_source, config_hash, finished_results
         from nasp_lightning.sweep import available_cores, experiment_first, run_all
 
         assert self.config is not None
@@ -61,7 +61,10 @@ class ProcessLauncher(Launcher):
         for job in planned:
             unique.setdefault(job.folder, job)
         for job in unique.values():
-            job.finished = finished_results(job.folder, config_hash(job.config)) is not None
+            done = finished_results(job.folder, config_hash(job.config))
+            if done is not None:
+                check_source(done, job.config)
+            job.finished = done is not None
         missing = [job for job in unique.values() if not job.finished]
         at_once = max(1, self.jobs or available_cores())
         log.info(
@@ -69,7 +72,12 @@ class ProcessLauncher(Launcher):
             *(len(unique), len(unique) - len(missing), len(missing), at_once),
         )
         run_all(missing, at_once)
-        failed = [job for job in missing if job.exit_status != 0]
+        # A run that was told to end may leave with status 0: only its results say that it is done.
+        failed = [
+            job
+            for job in missing
+            if job.exit_status != 0 or finished_results(job.folder, config_hash(job.config)) is None
+        ]
         if failed:
             listed = "\n".join(f"  {job.folder / 'log.txt'}" for job in failed)
             raise NaspError(

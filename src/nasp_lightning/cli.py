@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.run_folder import config_hash, finished_results, resolved, stem
+from nasp_lightning.run_folder import check_source, config_hash, finished_results, resolved, stem
 from nasp_lightning.storage import explain_os_error
 from nasp_lightning.sweep import experiment_first
 
@@ -108,6 +108,7 @@ def run_config(config: DictConfig, folder: Path) -> dict[str, Any]:
     plain = resolved(config)
     done = finished_results(folder, config_hash(plain))
     if done is not None:
+        check_source(done, plain)
         sys.stderr.write(f"done already: {folder / 'results.json'}\n")
         return done
     threads = plain.get("threads")

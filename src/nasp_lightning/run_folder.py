@@ -9,6 +9,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from nasp_lightning.error import NaspError
+from nasp_lightning.storage import known_sha256
+
 # What does not change a result stays out of the hash: where files go, what is shown, who is told.
 NOT_HASHED = ("hydra", "paths", "logger", "callbacks", "name", "threads")
 
@@ -63,6 +66,30 @@ def finished_results(folder: Path, expected_hash: str) -> dict[str, Any] | None:
     if not isinstance(results, dict) or results.get("config_hash") != expected_hash:
         return None
     return results
+
+
+def check_source(results: dict[str, Any], config: DictConfig | dict[str, Any]) -> None:
+    """Refuse to call a run finished whose benchmark file has another content by now.
+
+    A run's hash knows the file by its path alone.
+
+    Args:
+        results: of the finished run.
+        config: whose ``benchmark.path`` is the file.
+
+    Raises:
+        NaspError: if the file was changed since.
+    """
+    path = (config.get("benchmark") or {}).get("path")
+    recorded = results.get("source_sha256")
+    if not path or not recorded or not Path(path).is_file():
+        return
+    if known_sha256(Path(path)) != recorded:
+        raise NaspError(
+            f"{path} was changed since the run {results['config_hash']} of "
+            f"{results.get('name')} read it (SHA-256 {recorded[:12]}…): give the changed file "
+            "another name, or move the run's folder away to run again"
+        )
 
 
 def stem(target: str) -> str:
