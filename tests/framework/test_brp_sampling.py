@@ -79,6 +79,9 @@ def test_labels_that_were_not_bought_are_not_read() -> None:
     torch.testing.assert_close(
         score_all(changed.predictor, other.graphs), score_all(task.predictor, data.graphs)
     )
+    first = data.all_labels[framework.labelled[:7]]
+    assert (data.mean, data.std) == pytest.approx((first.mean(), first.std()))
+    assert task.hparams["label_scale"] == [data.mean, data.std]
 
 
 def test_killed_run_ends_as_the_whole_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
@@ -99,3 +100,17 @@ class Framework(Callback):
         assert isinstance(pl_module, PredictorTask)
         assert isinstance(data, ArchitectureData)
         return pl_module, data
+
+
+def normalise_by(task: PredictorTask, data: ArchitectureData, rows: Indices) -> None:
+    """Normalise labels by those of ``rows`` alone: the others are not bought yet.
+
+    Checkpoints and predictors that know the labels' scale are told.
+    """
+    labels = data.all_labels[rows]
+    deviation = float(labels.std())
+    data.mean, data.std = float(labels.mean()), deviation if deviation > 0 else 1.0
+    task.hparams["label_scale"] = [data.mean, data.std]
+    take_scale = getattr(task.predictor, "set_label_scale", None)
+    if callable(take_scale):
+        take_scale(data.mean, data.std)

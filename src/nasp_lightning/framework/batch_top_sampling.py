@@ -24,7 +24,7 @@ from torch import nn
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError
-from nasp_lightning.framework.base import Framework
+from nasp_lightning.framework.base import Framework, normalise_by
 from nasp_lightning.framework.sampling_plan import (
     SCHEDULES,
     Plan,
@@ -145,7 +145,7 @@ class BatchTopSampling(Framework):
         ]
         task.phases = [phase for phase in phases if phase.epochs]
         self.labelled = data.split.train[: plan.initial]
-        _normalise(task, data, self.labelled)
+        normalise_by(task, data, self.labelled)
         self._begin_epoch(data, 0)
         return sum(phase.epochs for phase in task.phases)
 
@@ -279,17 +279,6 @@ _PLAIN = ("ranking_seconds", "best_label", "best_weights")
 def _uses_codes(task: PredictorTask) -> bool:
     """Whether the predictor takes extra inputs of architectures."""
     return bool(getattr(getattr(task.predictor, "shape", None), "features", 0))
-
-
-def _normalise(task: PredictorTask, data: ArchitectureData, rows: Indices) -> None:
-    """Normalise by the labels of these rows alone; the others are not bought yet."""
-    labels = data.all_labels[rows]
-    deviation = float(labels.std())
-    data.mean, data.std = float(labels.mean()), deviation if deviation > 0 else 1.0
-    task.hparams["label_scale"] = [data.mean, data.std]
-    take_scale = getattr(task.predictor, "set_label_scale", None)
-    if callable(take_scale):
-        take_scale(data.mean, data.std)
 
 
 def _check_numbers(initial: float, share: float, warm_up: float, final_factor: float) -> None:

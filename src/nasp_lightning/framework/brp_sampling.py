@@ -23,7 +23,7 @@ from torch import nn
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError
-from nasp_lightning.framework.base import Framework
+from nasp_lightning.framework.base import Framework, normalise_by
 from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
@@ -89,12 +89,7 @@ class BRPSampling(Framework):
         ]
         self.candidates = self._known(data)
         first = data.split.train[: self.sizes(data.train_size)[0]]
-        labels = data.all_labels[first]
-        deviation = float(labels.std())
-        data.mean, data.std = float(labels.mean()), deviation if deviation > 0 else 1.0
-        take_scale = getattr(task.predictor, "set_label_scale", None)
-        if callable(take_scale):
-            take_scale(data.mean, data.std)
+        normalise_by(task, data, first)
         self._label(data, first)
         return sum(phase.epochs for phase in task.phases)
 
