@@ -1,5 +1,6 @@
-# Sourced by the run.sh of a paper's table: sweeps its experiments over splits and seeds, both cores busy, then reports.
-#   run_table TABLE LINES    TABLE as in published.csv; each line an experiment without its benchmark, and its words
+# Sourced by run.sh of TNASP's experiments: sweeps them over splits and seeds, both cores busy, then reports.
+#   run_experiments LINES [WORD...]   each line an experiment without its benchmark, and its words; the report's words
+#   run_table TABLE LINES             the same beside the folder's published.csv, which has that TABLE
 # By default all seeds of the small splits first, then one seed of the large ones. The environment can say otherwise:
 #   RUNS        where run folders go (runs); a run that is finished there is not repeated, one that was killed goes on
 #   BENCHMARKS  nb101, nb201 or both (both)
@@ -38,7 +39,9 @@ sweep() { # BENCHMARK SPLITS SEEDS EXPERIMENT [WORD...]
   failed=1
 }
 
-run_table() { # TABLE LINES
+run_experiments() { # LINES [REPORT'S WORD...]
+  local lines=$1
+  shift
   folders=
   for size in small large; do
     seeds=${SEEDS:-0,1,2,3,4}
@@ -50,14 +53,22 @@ run_table() { # TABLE LINES
         [ -n "$experiment" ] || continue
         sweep "$benchmark" "$splits" "$seeds" "$experiment" $words
         case " $folders " in *" ${benchmark}_$experiment "*) ;; *) folders="$folders ${benchmark}_$experiment" ;; esac
-      done <<<"$2"
+      done <<<"$lines"
     done
   done
   found=()
   for folder in $folders; do
     [ ! -d "$runs/$folder" ] || found+=("$runs/$folder")
   done
-  python -m nasp_lightning.report "${found[@]}" --table "$1" --published "$here/published.csv" \
+  python -m nasp_lightning.report "${found[@]}" "$@" \
     --csv "$here/measured.csv" --markdown "$here/measured.md" --plot "$here" || failed=1
   exit "$failed"
+}
+
+run_table() { # TABLE LINES
+  run_experiments "$2" --table "$1" --published "$here/published.csv"
+}
+
+whole_tnasp() { # the plain fit is the first phase of a self-evolution run: where those are, they are not made again
+  if [ -d "$runs/nb101_tnasp_se" ]; then echo tnasp_se; else echo tnasp; fi
 }

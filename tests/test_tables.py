@@ -1,4 +1,4 @@
-"""The run.sh of a paper's tables: what they sweep exists, published.csv is the package's."""
+"""The run.sh of TNASP's experiments: what they sweep exists, published.csv is the package's."""
 
 from __future__ import annotations
 
@@ -92,6 +92,24 @@ def test_published_numbers_are_the_packages(table: Path) -> None:
     assert found is not None
     expected = to_csv(of_table(found[1]))
     assert (table / "published.csv").read_text(encoding="utf-8") == expected
+
+
+@pytest.mark.parametrize("benchmark", ["nb101", "nb201"])
+def test_tnasp_runs_with_both_losses_and_beside_its_control(benchmark: str, calls: Path) -> None:
+    folder = ROOT / "experiments" / f"tnasp_nasbench{benchmark.removeprefix('nb')}"
+    status, found = run(folder, calls)
+    assert status == 0
+    *sweeps, report = found
+    small = [call for call in sweeps if word(call, "seed") == "0,1,2,3,4"]
+    assert [(word(call, "+experiment"), word(call, "task.loss")) for call in small] == [
+        (f"{benchmark}_{experiment}", loss)
+        for loss in ("mse", "logistic")
+        for experiment in ("tnasp_se", "tnasp")
+    ]
+    for call in sweeps:
+        control = "data.train_on_validation=true" in call
+        assert control == (word(call, "+experiment") == f"{benchmark}_tnasp")
+    assert "--published" not in report
 
 
 def test_the_environment_chooses(calls: Path, tmp_path: Path) -> None:

@@ -6,10 +6,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../sweep.sh"
-whole=tnasp
-# the plain fit is the first phase of a self-evolution run: where those are, they are not made again
-[ ! -d "$runs/nb101_tnasp_se" ] || whole=tnasp_se
 run_table "TNASP supplementary Table 5" "
 tnasp_operation_branch
 tnasp_positional_branch
-$whole"
+$(whole_tnasp)"

@@ -6,10 +6,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../sweep.sh"
-transformer=tnasp
-# the plain fit is the first phase of a self-evolution run: where those are, they are not made again
-[ ! -d "$runs/nb101_tnasp_se" ] || transformer=tnasp_se
 run_table "TNASP supplementary Table 6" "
 tnasp_mlp
 tnasp_gcn
-$transformer"
+$(whole_tnasp)"

@@ -17,7 +17,7 @@ from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
 from nasp_lightning.data.labels import FAILED_TEST, check_accuracies, mean_run, training_labels
 from nasp_lightning.data.proxies import extra_inputs
 from nasp_lightning.data.split import make_split
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.space.base import Graphs, Shape, Space
 
 Array = npt.NDArray[Any]
@@ -121,8 +121,7 @@ class ArchitectureData(LightningDataModule):
         proxies: str | Path | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise NaspError(f"data.batch_size={batch_size}: it must be a positive number")
+        check_whole("data.batch_size", batch_size)
         self.table, self.space, self.dataset, self.epochs = table, space, dataset, epochs
         self.seed, self.batch_size, self.drop_last = seed, batch_size, drop_last
         self.train_size, self.test_size = train_size, test_size

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 
 Indices = npt.NDArray[np.int64]
 
@@ -55,15 +55,12 @@ def make_split(
         NaspError: if a size is not positive or the space is too small for it.
     """
     for name, value in (("train_size", train_size), ("validation_size", validation_size)):
-        least = 1 if name == "train_size" else 0
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise NaspError(f"data.{name}={value}: it must be a whole number, at least {least}")
+        check_whole(f"data.{name}", value, 1 if name == "train_size" else 0)
     if test_size != "all" and (
         isinstance(test_size, bool) or not isinstance(test_size, int) or test_size < 2
     ):
         raise NaspError(f"data.test_size={test_size}: it must be `all` or a number, at least 2")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise NaspError(f"seed={seed}: it must be a whole number, at least 0")
+    check_whole("seed", seed, 0)
     order = np.random.default_rng(seed).permutation(len(eligible))
     candidates = order[eligible[order]]
     wanted = train_size + validation_size

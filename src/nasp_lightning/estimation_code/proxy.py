@@ -174,10 +174,8 @@ class NetworkProxies(ComputedCode):
         seed: of the first weights and the batch.
         label_epochs: epochs of the full training that a label stands for.
         label_images: images of each of them.
-        missing: what an overflow becomes: see :class:`EstimationCode`.
-        concurrent: networks in flight, each in a process of its own if more than one.
-        device: ``cpu``, ``cuda``; None: a GPU where there is one.
-        folder: where values are kept; None: in the cache.
+        options: ``missing`` (what an overflow becomes), ``concurrent``, ``device`` and ``folder``
+            of :class:`ComputedCode`.
 
     Raises:
         NaspError: for a setting that cannot be.
@@ -195,10 +193,7 @@ class NetworkProxies(ComputedCode):
         seed: int = 0,
         label_epochs: float = 200,
         label_images: float = 50_000,
-        missing: str | float = "error",
-        concurrent: int = 1,
-        device: str | None = None,
-        folder: str | Path | None = None,
+        **options: Any,
     ) -> None:
         self.names = _checked(names)
         unknown = [name for name in self.names if name not in PASSES]
@@ -218,10 +213,7 @@ class NetworkProxies(ComputedCode):
                 sum(PASSES[name] for name in self.names), batch_size, label_epochs, label_images
             ),
             seed=seed,
-            missing=missing,
-            concurrent=concurrent,
-            device=device,
-            folder=folder,
+            **options,
         )
 
     def choose_images(self, images: Images) -> PlainImages:

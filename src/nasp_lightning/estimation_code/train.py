@@ -20,7 +20,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -203,11 +203,9 @@ class TrainedCode(ComputedCode):
         seed: of the code: subset of images, first weights, batches.
         label_epochs: epochs of the full training that a label stands for.
         label_images: images of each of them.
-        missing: what the code of a network that diverged becomes: ``error``, ``keep`` (NaN), or a
-            loss that stands in for each NaN.
-        concurrent: networks in flight, each in a process of its own if more than one.
-        device: ``cpu``, ``cuda``; None: a GPU where there is one.
-        folder: where codes are kept; None: in the cache.
+        options: ``missing`` (what the code of a network that diverged becomes: ``error``,
+            ``keep`` (NaN), or a loss that stands in for each NaN), ``concurrent``, ``device`` and
+            ``folder`` of :class:`ComputedCode`.
 
     Raises:
         NaspError: for a setting that cannot be.
@@ -224,10 +222,7 @@ class TrainedCode(ComputedCode):
         seed: int = 0,
         label_epochs: float = 200,
         label_images: float = 50_000,
-        missing: str | float = "error",
-        concurrent: int = 1,
-        device: str | None = None,
-        folder: str | Path | None = None,
+        **options: Any,
     ) -> None:
         self.training = recipe or Recipe()
         super().__init__(
@@ -240,10 +235,7 @@ class TrainedCode(ComputedCode):
                 self.training.epochs, self.training.images, label_epochs, label_images
             ),
             seed=seed,
-            missing=missing,
-            concurrent=concurrent,
-            device=device,
-            folder=folder,
+            **options,
         )
 
     def choose_images(self, images: Images) -> PlainImages:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 
@@ -51,10 +54,7 @@ class Framework(Callback):
 
     def prepare(self, task: PredictorTask, data: ArchitectureData, supervised_epochs: int) -> int:
         """Set the task's phases; returns the number of epochs in all."""
-        if isinstance(supervised_epochs, bool) or not isinstance(supervised_epochs, int):
-            raise NaspError(f"trainer.max_epochs={supervised_epochs}: it must be a whole number")
-        if supervised_epochs < 1:
-            raise NaspError(f"trainer.max_epochs={supervised_epochs}: it must be at least 1")
+        check_whole("trainer.max_epochs", supervised_epochs)
         self.check(task, data)
         task.phases = [Phase("supervised", supervised_epochs), *self.further_phases()]
         return sum(phase.epochs for phase in task.phases)
@@ -114,3 +114,45 @@ def normalise_by(task: PredictorTask, data: ArchitectureData, rows: Indices) -> 
     take_scale = getattr(task.predictor, "set_label_scale", None)
     if callable(take_scale):
         take_scale(data.mean, data.std)
+
+
+def check_growing(name: str, task: PredictorTask, data: ArchitectureData) -> None:
+    """Refuse what cannot be trained on while labels are bought.
+
+    Args:
+        name: the framework's, for the message.
+        task: it must hold a neural predictor.
+        data: it must not train on its validation set.
+
+    Raises:
+        NaspError: with the remedy.
+    """
+    predictor: object = task.predictor
+    if not isinstance(predictor, nn.Module):
+        raise NaspError(
+            f"{name} goes on training one neural predictor, and "
+            f"{type(predictor).__name__} is none: use framework=supervised"
+        )
+    if data.train_on_validation:
+        raise NaspError(f"data.train_on_validation=true does not go with {name}")
+
+
+def for_sale(data: ArchitectureData) -> Indices:
+    """Rows whose label can be bought: those that have one, the validation set's apart."""
+    known = ~np.isnan(data.all_labels)
+    known[data.split.validation] = False
+    return np.flatnonzero(known)
+
+
+def train_on(data: ArchitectureData, labelled: Indices, rows: Indices) -> None:
+    """Train on ``rows`` from the next epoch on.
+
+    Args:
+        data: whose training set it becomes.
+        labelled: ``[n]`` rows whose labels are bought.
+        rows: ``[k]`` of them, in the order and as often as they come in an epoch.
+    """
+    data.train_indices = labelled
+    device = data.graphs.operations.device
+    labels = data.normalise(data.all_labels[rows])
+    data.set_training(torch.from_numpy(rows).to(device), labels.to(device))

@@ -19,12 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import nn
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
-from nasp_lightning.error import NaspError
-from nasp_lightning.framework.base import Framework, normalise_by
+from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.framework.base import Framework, check_growing, for_sale, normalise_by, train_on
 from nasp_lightning.framework.sampling_plan import (
     SCHEDULES,
     Plan,
@@ -84,14 +83,8 @@ class BatchTopSampling(Framework):
     ) -> None:
         super().__init__()
         _check_numbers(initial, share, warm_up, final_factor)
-        for name, number, least in (
-            ("updates", updates, 1),
-            ("selection_epochs", selection_epochs, 0),
-        ):
-            if isinstance(number, bool) or not isinstance(number, int) or number < least:
-                raise NaspError(
-                    f"framework.{name}={number}: it must be a whole number, at least {least}"
-                )
+        check_whole("framework.updates", updates)
+        check_whole("framework.selection_epochs", selection_epochs, 0)
         if schedule not in SCHEDULES:
             raise NaspError(
                 f"framework.schedule={schedule!r} is unknown: choose " + "|".join(SCHEDULES)
@@ -110,15 +103,8 @@ class BatchTopSampling(Framework):
 
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
         """Refuse other than neural predictors, and budgets beyond the space."""
-        predictor: object = task.predictor
-        if not isinstance(predictor, nn.Module):
-            raise NaspError(
-                "top sampling goes on training one neural predictor, and "
-                f"{type(predictor).__name__} is none: use framework=supervised"
-            )
-        if data.train_on_validation:
-            raise NaspError("data.train_on_validation=true does not go with top sampling")
-        eligible = len(self._eligible(data))
+        check_growing("top sampling", task, data)
+        eligible = len(for_sale(data))
         if data.train_size > eligible:
             raise NaspError(
                 f"data.train_size={data.train_size}: the benchmark has {eligible} architectures "
@@ -217,7 +203,7 @@ class BatchTopSampling(Framework):
 
     def _subset(self, data: ArchitectureData, count: int, draw: int, number: int) -> Indices:
         """Rows that are ranked: a random share of the space."""
-        candidates = self._eligible(data)
+        candidates = for_sale(data)
         generator = np.random.default_rng([data.seed, draw, number])
         size = int(len(candidates) * self.share)
         return draw_subset(candidates, self.labelled, size, count, generator)
@@ -243,18 +229,8 @@ class BatchTopSampling(Framework):
             generator = np.random.default_rng([data.seed, DRAW_BATCHES, epoch])
             budget = data.train_size - self.selection_epochs
             rows = draw_batches(self.labelled, data.batch_size, budget, generator)
-        data.train_indices = self.labelled
-        device = data.graphs.operations.device
-        labels = data.normalise(data.all_labels[rows])
-        data.set_training(torch.from_numpy(rows).to(device), labels.to(device))
+        train_on(data, self.labelled, rows)
         self._next_epoch = epoch
-
-    @staticmethod
-    def _eligible(data: ArchitectureData) -> Indices:
-        """Rows with a label, the validation set's apart."""
-        known = ~np.isnan(data.all_labels)
-        known[data.split.validation] = False
-        return np.flatnonzero(known)
 
     def state_dict(self) -> dict[str, Any]:
         """The pool, what rankings used, and the weights that selection keeps."""

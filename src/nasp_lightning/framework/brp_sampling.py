@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import nn
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
-from nasp_lightning.error import NaspError
-from nasp_lightning.framework.base import Framework, normalise_by
+from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.framework.base import Framework, check_growing, for_sale, normalise_by, train_on
 from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
@@ -50,8 +49,7 @@ class BRPSampling(Framework):
 
     def __init__(self, rounds: int = 5, best: float = 0.5) -> None:
         super().__init__()
-        if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
-            raise NaspError(f"framework.rounds={rounds}: it must be a whole number, at least 1")
+        check_whole("framework.rounds", rounds)
         if not 0 <= best <= 1:
             raise NaspError(f"framework.best={best}: it is a share, from 0 to 1")
         self.rounds, self.best = rounds, best
@@ -60,20 +58,13 @@ class BRPSampling(Framework):
 
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
         """Refuse other than neural predictors, and budgets that do not fit the space."""
-        predictor: object = task.predictor
-        if not isinstance(predictor, nn.Module):
-            raise NaspError(
-                "framework=brp_sampling goes on training one neural predictor, and "
-                f"{type(predictor).__name__} is none: use framework=supervised"
-            )
-        if data.train_on_validation:
-            raise NaspError("data.train_on_validation=true does not go with framework=brp_sampling")
+        check_growing("framework=brp_sampling", task, data)
         if data.train_size < 2 * self.rounds:
             raise NaspError(
                 f"data.train_size={data.train_size}: {self.rounds} rounds need at least "
                 f"{2 * self.rounds} labels, or choose fewer framework.rounds"
             )
-        left = len(self._known(data)) // 2 ** (self.rounds - 1)
+        left = len(for_sale(data)) // 2 ** (self.rounds - 1)
         if left < data.train_size:
             raise NaspError(
                 f"framework.rounds={self.rounds}: after so many halvings {left} candidates are "
@@ -87,7 +78,7 @@ class BRPSampling(Framework):
             Phase(f"round_{number}", max(1, supervised_epochs * number // self.rounds))
             for number in range(1, self.rounds + 1)
         ]
-        self.candidates = self._known(data)
+        self.candidates = for_sale(data)
         first = data.split.train[: self.sizes(data.train_size)[0]]
         normalise_by(task, data, first)
         self._label(data, first)
@@ -126,17 +117,7 @@ class BRPSampling(Framework):
     def _label(self, data: ArchitectureData, rows: Indices) -> None:
         """Train on the labels of these rows from the next epoch on."""
         self.labelled = rows
-        data.train_indices = rows
-        device = data.graphs.operations.device
-        labels = data.normalise(data.all_labels[rows])
-        data.set_training(torch.from_numpy(rows).to(device), labels.to(device))
-
-    @staticmethod
-    def _known(data: ArchitectureData) -> Indices:
-        """Rows with a label, the validation set's apart."""
-        known = ~np.isnan(data.all_labels)
-        known[data.split.validation] = False
-        return np.flatnonzero(known)
+        train_on(data, rows, rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The labelled architectures and the candidates."""

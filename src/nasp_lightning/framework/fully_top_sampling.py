@@ -8,6 +8,8 @@ Example:
 
 from __future__ import annotations
 
+from typing import Any
+
 from nasp_lightning.framework.batch_top_sampling import BatchTopSampling
 
 
@@ -15,32 +17,9 @@ class FullyTopSampling(BatchTopSampling):
     """Top sampling from the whole space.
 
     Args:
-        initial: as in :class:`~nasp_lightning.framework.batch_top_sampling.BatchTopSampling`.
-        updates: likewise, and all others.
-        schedule: likewise.
-        warm_up: likewise.
-        replacement: likewise.
-        final_factor: likewise.
-        selection_epochs: likewise.
+        settings: those of
+            :class:`~nasp_lightning.framework.batch_top_sampling.BatchTopSampling` but ``share``.
     """
 
-    def __init__(
-        self,
-        initial: float = 0.3,
-        updates: int = 10,
-        schedule: str = "official",
-        warm_up: float = 0.2,
-        replacement: bool = True,
-        final_factor: float = 0.1,
-        selection_epochs: int = 0,
-    ) -> None:
-        super().__init__(
-            initial,
-            updates,
-            1.0,
-            schedule,
-            warm_up,
-            replacement,
-            final_factor,
-            selection_epochs,
-        )
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(share=1.0, **settings)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from nasp_lightning.data.architectures import ArchitectureData
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework import admm
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.task.predictor import Phase, PredictorTask
@@ -77,9 +77,11 @@ class SelfEvolution(Framework):
         label_floor: float | None = -1.0,
     ) -> None:
         super().__init__()
-        _check_counts(iterations=iterations, inner_steps=inner_steps)
-        optional = {"window": window, "validation_batch": validation_batch}
-        _check_counts(**{name: value for name, value in optional.items() if value is not None})
+        check_whole("framework.iterations", iterations)
+        check_whole("framework.inner_steps", inner_steps)
+        for name, value in {"window": window, "validation_batch": validation_batch}.items():
+            if value is not None:
+                check_whole(f"framework.{name}", value)
         _check_numbers(mu=mu, rho=rho, epsilon=epsilon, multiplier_clip=multiplier_clip)
         if learning_rate is not None:
             _check_numbers(above_zero=True, learning_rate=learning_rate)
@@ -240,12 +242,6 @@ class SelfEvolution(Framework):
         self.errors = state_dict["errors"]
         slope, offset = state_dict["scale"]
         self.scale = (slope, offset)
-
-
-def _check_counts(**settings: Any) -> None:
-    for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise NaspError(f"framework.{name}={value}: it must be a whole number, at least 1")
 
 
 def _is_number(value: Any) -> bool:

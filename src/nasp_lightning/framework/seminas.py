@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework.admm import affine_calibration
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.predictor.scoring import score_all
@@ -69,8 +69,7 @@ class SemiNAS(Framework):
         super().__init__()
         sizes = {"amount": amount, "epochs": epochs, "iterations": iterations}
         for name, value in {**sizes, "up_sample": up_sample}.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise NaspError(f"framework.{name}={value}: it must be a whole number, at least 1")
+            check_whole(f"framework.{name}", value)
         if not isinstance(accumulate, bool):
             raise NaspError(f"framework.accumulate={accumulate}: it must be true or false")
         if learning_rate is not None and not learning_rate > 0:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.provenance import source, versions
@@ -127,8 +127,7 @@ def count_repeats(config: Config) -> int:
             f"search.repeats={repeats}: at most {MOST_REPEATS}; further ones are further seeds, "
             "such as -m seed=0,1,2, which the report puts together"
         )
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise NaspError(f"seed={seed}: it must be a whole number, at least 0")
+    check_whole("seed", seed, 0)
     return repeats
 
 

@@ -15,7 +15,7 @@ from lightning.pytorch import Trainer, seed_everything
 from torch import Tensor, nn
 
 from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.base import Architecture
 from nasp_lightning.evaluator.table import rows_of
 from nasp_lightning.job.construction import constructing
@@ -142,8 +142,7 @@ class TableSurrogate:
 
     def _train(self, indices: Tensor, labels: Tensor) -> None:
         data, epochs = self.data, self.config["trainer"]["max_epochs"]
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-            raise NaspError(f"trainer.max_epochs={epochs}: it must be a whole number, at least 1")
+        check_whole("trainer.max_epochs", epochs)
         task = make_task(self.config, self.predictor, data)
         task.phases = [Phase("supervised", epochs)]
         with constructing("trainer"):

@@ -21,7 +21,7 @@ from torch import nn
 from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.callbacks.checkpoint import checkpoint_path
 from nasp_lightning.data.architectures import ArchitectureData
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import check_whole
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.evaluation import ranking_results
@@ -116,8 +116,7 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
     if hasattr(predictor, "set_label_scale"):
         predictor.set_label_scale(data.mean, data.std)
     top_k = config["job"]["top_k"]
-    if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-        raise NaspError(f"job.top_k={top_k}: it must be a whole number, at least 1")
+    check_whole("job.top_k", top_k)
     if not isinstance(predictor, nn.Module):
         return _fit_and_rank_classical(config, folder, table, data, predictor, top_k)
     with constructing("framework"):

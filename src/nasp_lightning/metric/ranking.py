@@ -14,6 +14,7 @@ Example:
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -65,9 +66,9 @@ class RankingMetric(Metric):
         self.true = [batch.to(self.device) for batch in self.true]
         super()._sync_dist(*arguments, **options)
 
+    @abstractmethod
     def score(self, predicted: Tensor, true: Tensor) -> float:
         """Value for all ``[N]`` predictions and true values."""
-        raise NotImplementedError
 
 
 class KendallTau(RankingMetric):

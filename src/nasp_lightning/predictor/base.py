@@ -52,17 +52,3 @@ def check_labels(labels: Array) -> Array:
             f"{int((~np.isfinite(values)).sum())} not finite"
         )
     return values
-
-
-def check_whole(**settings: tuple[Any, int]) -> None:
-    """Refuse settings of a predictor that are no whole numbers, or too small.
-
-    Args:
-        settings: each one's value and the least that it may be.
-
-    Raises:
-        NaspError: if one is not.
-    """
-    for name, (value, least) in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise NaspError(f"predictor.{name}={value}: it must be a whole number >= {least}")

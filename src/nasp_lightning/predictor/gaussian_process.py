@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.base import Array, check_labels, check_whole
+from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.predictor.base import Array, check_labels
 from nasp_lightning.predictor.features import graph_features
 from nasp_lightning.predictor.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
@@ -58,7 +58,8 @@ class GaussianProcess:
         places: bool = False,
         seed: int = 0,
     ) -> None:
-        check_whole(restarts=(restarts, 0), likelihood_labels=(likelihood_labels, 2))
+        check_whole("predictor.restarts", restarts, 0)
+        check_whole("predictor.likelihood_labels", likelihood_labels, 2)
         check_kind(targets)
         self.shape, self.places, self.seed = shape, places, seed
         self.target_kind, self.restarts = targets, restarts

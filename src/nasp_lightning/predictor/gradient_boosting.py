@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.base import Array, check_labels, check_whole
+from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.predictor.base import Array, check_labels
 from nasp_lightning.predictor.features import graph_features
 from nasp_lightning.predictor.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
@@ -60,12 +60,10 @@ class GradientBoosting:
         places: bool = False,
         seed: int = 0,
     ) -> None:
-        check_whole(
-            iterations=(iterations, 1),
-            leaves=(leaves, 2),
-            leaf_size=(leaf_size, 1),
-            ensembles=(ensembles, 1),
-        )
+        check_whole("predictor.iterations", iterations)
+        check_whole("predictor.leaves", leaves, 2)
+        check_whole("predictor.leaf_size", leaf_size)
+        check_whole("predictor.ensembles", ensembles)
         if not 0 < learning_rate <= 1 or not 0 < feature_fraction <= 1 or l2 < 0:
             raise NaspError(
                 f"predictor.learning_rate={learning_rate}, feature_fraction={feature_fraction}, "

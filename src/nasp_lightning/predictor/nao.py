@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.predictor.graph import append_features
 from nasp_lightning.predictor.sequence import PAD, SequenceEncoding
 from nasp_lightning.space.base import Graphs, Shape
@@ -64,10 +64,8 @@ class NAO(nn.Module):
         super().__init__()
         sizes = {"hidden": hidden, "layers": layers, "decoder_layers": decoder_layers}
         for name, value in {**sizes, "regressor_dim": regressor_dim}.items():
-            if not isinstance(value, int) or value < 1:
-                raise NaspError(f"predictor.{name}={value}: it must be a whole number, at least 1")
-        if not isinstance(regressor_layers, int) or regressor_layers < 2:
-            raise NaspError(f"predictor.regressor_layers={regressor_layers}: it must be at least 2")
+            check_whole(f"predictor.{name}", value)
+        check_whole("predictor.regressor_layers", regressor_layers, 2)
         if not 0 <= score_weight <= 1:
             raise NaspError(f"predictor.score_weight={score_weight}: it must be from 0 to 1")
         self.shape = shape

@@ -7,9 +7,10 @@ branch reads its score from there. The estimation branch fuses the Estimation Co
 embedding first (EFM) and reads the score with the same head. Both are trained together on the
 same label.
 
-The code comes as the extra inputs of an architecture (``graphs.features``), such as the losses
-of its first three epochs, or a zero-cost proxy. Without extra inputs this is the paper's naive
-predictor. Where paper and published code differ, the code is the default, since the published
+The code comes as the extra inputs of an architecture (``graphs.features``), as it is: the losses
+of its first three epochs (EFM has batch normalisation of its own), or a zero-cost proxy. Training
+reads the codes of its batches, a ranking those of its shortlist. Without extra inputs this is the
+paper's naive predictor. Where paper and published code differ, the code is the default, since the published
 numbers come from it: see ``readout`` and ``shared_value``.
 
 Example:
@@ -20,12 +21,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.predictor.scoring import Codes
 from nasp_lightning.predictor.siamese_layers import (
     BidirectionalConvolution,
     EstimationFusion,
@@ -33,7 +36,7 @@ from nasp_lightning.predictor.siamese_layers import (
     Topology,
     glorot_,
 )
-from nasp_lightning.predictor.siamese_ranking import Ranked, siamese_ranking, top_rows
+from nasp_lightning.predictor.siamese_ranking import Ranked, siamese_ranking
 from nasp_lightning.space.base import Graphs, Shape
 
 READOUTS = ("features", "nodes")
@@ -66,6 +69,7 @@ class Siamese(nn.Module):
     """
 
     encodings: ClassVar[tuple[str, ...]] = ("dataflow", "node")  # preferred where there are several
+    shortlists: ClassVar[bool] = True  # codes are read in training and of a ranking's shortlist only
 
     def __init__(
         self,
@@ -143,50 +147,50 @@ class Siamese(nn.Module):
         if self.fusion is None:
             raise NaspError(
                 "this Siamese-Predictor was built without Estimation Code and has no estimation "
-                "branch: give architectures extra inputs (data.features)"
+                "branch: give architectures a code (estimation_code, or data.features)"
             )
         if codes is None or codes.ndim != 2 or codes.shape[1] != length:
             found = "none" if codes is None else f"shape {list(codes.shape)}"
             raise NaspError(
                 f"the Siamese-Predictor was built for Estimation Codes of {length} numbers, but "
-                f"the architectures carry {found}: encode them with the same data.features"
+                f"the architectures carry {found}: give them the same estimation_code or "
+                "data.features"
             )
         if not torch.isfinite(codes).all():
             wrong = int((~torch.isfinite(codes)).any(1).sum())
             raise NaspError(
                 f"the Estimation Codes of {wrong} of {len(codes)} architectures hold NaN or "
-                "infinity: choose data.features that every architecture has, or compute them again"
+                "infinity: choose codes that every architecture has, or set estimation_code.missing to "
+                "a number that stands in"
             )
         return codes
 
-    def scoring_module(self, graphs: Graphs, dtype: torch.dtype) -> nn.Module | None:
+    def scoring_module(
+        self, graphs: Graphs, dtype: torch.dtype, codes: Codes | None = None
+    ) -> nn.Module | None:
         """Siamese-Ranking of all of ``graphs`` as a module that hands out its scores.
 
         Without a code, or with c = 0, None: the basic branch's scores are the ranking.
+
+        Args:
+            graphs: the space, or what is ranked of it.
+            dtype: float32 or bfloat16.
+            codes: gives the shortlist's codes; None: ``graphs`` carry them.
         """
         if self.fusion is None or not self._top_now:
             return None
         narrow = dtype is not torch.float32
+
+        def estimate(rows: Tensor) -> Tensor:
+            listed = graphs[rows]
+            if codes is not None:
+                listed = replace(listed, features=codes(rows).to(rows.device))
+            return self.estimate(listed).float()
+
         with torch.autocast(graphs.operations.device.type, torch.bfloat16, enabled=narrow):
-            scores, rows = siamese_ranking(
-                self._basic_scores(graphs),
-                lambda rows: self.estimate(graphs[rows]).float(),
-                self._top_now,
-            )
+            scores, rows = siamese_ranking(self._basic_scores(graphs), estimate, self._top_now)
         self.estimated = rows.cpu()
         return Ranked(scores)
-
-    def shortlist(self, graphs: Graphs) -> Tensor:
-        """``[min(c, N)]`` which architectures a ranking of ``graphs`` needs the codes of.
-
-        Where codes are computed on demand: these first, then the ranking.
-        """
-        training = self.training
-        self.eval()
-        with torch.inference_mode():
-            rows = top_rows(self._basic_scores(graphs), self._top_now if self.fusion else 0)
-        self.train(training)
-        return rows
 
     def _basic_scores(self, graphs: Graphs) -> Tensor:
         """``[N]`` scores of the basic branch, a part of the architectures at a time."""
@@ -253,10 +257,7 @@ def _check(
         ("top", top, 0),
         ("training_top", training_top, 0),
     ):
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise NaspError(
-                f"predictor.{name}={number}: it must be a whole number, at least {least}"
-            )
+        check_whole(f"predictor.{name}", number, least)
     for name, value, known in (("readout", readout, READOUTS), ("output", output, OUTPUTS)):
         if value not in known:
             raise NaspError(f"predictor.{name}={value!r} is unknown: choose " + "|".join(known))

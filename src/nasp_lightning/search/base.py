@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.base import Architecture, Evaluator
 
 Array = npt.NDArray[Any]
@@ -94,9 +94,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     Raises:
         NaspError: if it is not, or too small.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise NaspError(f"search.{name}={value}: it must be a whole number, at least {least}")
-    return value
+    return check_whole(f"search.{name}", value, least)
 
 
 def need(surrogate: Surrogate | None) -> Surrogate:

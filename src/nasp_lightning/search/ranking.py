@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.base import Evaluator
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.search.base import Array, Search, Surrogate, fit_labelled, need, whole
@@ -31,8 +31,7 @@ class Ranking(Search):
     anytime: ClassVar[bool] = False
 
     def __init__(self, train_size: int = 80, top_k: int = 20) -> None:
-        if isinstance(train_size, bool) or not isinstance(train_size, int) or train_size < 2:
-            raise NaspError(f"data.train_size={train_size}: it must be a whole number, at least 2")
+        check_whole("data.train_size", train_size, 2)
         self.train_size, self.top_k = train_size, whole("top_k", top_k)
         super().__init__(self.train_size + self.top_k)
 
