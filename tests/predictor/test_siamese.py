@@ -245,11 +245,20 @@ def test_codes_of_other_than_the_top_are_not_read() -> None:
     predictor = with_statistics(make(shape, top=6), graphs)
     wanted = score_all(predictor, graphs)
     assert predictor.estimated is not None
-    assert predictor.shortlist(graphs).tolist() == predictor.estimated.tolist()
+    rows = predictor.estimated
     codes = torch.full_like(graphs.features, float("nan"))
-    codes[predictor.estimated] = graphs.features[predictor.estimated]
-    unknown = dataclasses.replace(graphs, features=codes)
-    torch.testing.assert_close(score_all(predictor, unknown), wanted)
+    unknown = dataclasses.replace(graphs, features=codes.clone())
+    codes[rows] = graphs.features[rows]
+    known = dataclasses.replace(graphs, features=codes)
+    torch.testing.assert_close(score_all(predictor, known), wanted)
+    asked = []
+
+    def give(rows: torch.Tensor) -> torch.Tensor:
+        asked.append(rows.tolist())
+        return graphs.features[rows]
+
+    torch.testing.assert_close(score_all(predictor, unknown, codes=give), wanted)
+    assert asked == [rows.tolist()]
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
 from nasp_lightning.data.labels import FAILED_TEST, check_accuracies, mean_run, training_labels
 from nasp_lightning.data.proxies import extra_inputs
-from nasp_lightning.data.split import make_split
+from nasp_lightning.data.split import Indices, make_split
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.space.base import Graphs, Shape, Space
 
 Array = npt.NDArray[Any]
@@ -38,6 +39,21 @@ class Metric:
     reduction: str
 
 
+class CodeSource(Protocol):
+    """Gives Estimation Codes of the rows asked for: see ``estimation_code/base.py``.
+
+    Attributes:
+        length: numbers in a code.
+        cost: label equivalents of one code, or None where it is not stated.
+    """
+
+    length: int
+    cost: float | None
+
+    def codes(self, rows: Array) -> Array:
+        """``[n, length]`` float32 codes of rows of the table."""
+
+
 class ResidentLoader:
     """Batches cut from tensors that stay on the device: no workers, no copies, no per-item work.
 
@@ -54,6 +70,8 @@ class ResidentLoader:
         epoch = data.trainer.current_epoch if data.trainer is not None else 0
         generator = torch.Generator().manual_seed(data.seed * 1_000_003 + epoch)
         indices, labels = data.training_indices, data.training_labels
+        if data.graphs.features is not None:
+            data.need(np.concatenate([data.train_indices, indices.cpu().numpy()]))
         order = torch.randperm(len(indices), generator=generator).to(indices.device)
         size = min(data.batch_size, len(indices))
         for start in range(0, len(order), size):
@@ -85,9 +103,12 @@ class ArchitectureData(LightningDataModule):
         monitor_size: how many architectures the progress bar's tau is measured on.
         features: zero-cost proxies or costs that every architecture has as extra inputs, or None.
         proxies: CSV of proxies; None: the table's own, or looked for under NASP_DATA.
+        code: Estimation Codes as extra inputs, found or computed for the rows that :meth:`need`
+            names; the others' stay NaN. None: no codes.
 
     Attributes:
         graphs: the whole space, encoded.
+        coded: ``[N]`` bool, whose extra inputs were used so far.
         shape: sizes of the encoding, with the number of extra inputs.
         train_metric: what training labels are; validation accuracy.
         test_metric: what the ranking is compared with; mean test accuracy where the source has
@@ -119,6 +140,7 @@ class ArchitectureData(LightningDataModule):
         monitor_size: int = 1000,
         features: Sequence[str] | None = None,
         proxies: str | Path | None = None,
+        code: CodeSource | None = None,
     ) -> None:
         super().__init__()
         check_whole("data.batch_size", batch_size)
@@ -139,8 +161,10 @@ class ArchitectureData(LightningDataModule):
         )
         self.graphs = space.encode(table.operations, table.adjacency)
         self.shape: Shape = space.shape
-        if features is not None:
-            inputs = torch.from_numpy(extra_inputs(table, features, proxies))
+        self.code, self.coded = code, np.zeros(len(table), dtype=bool)
+        self._known = np.full(len(table), code is None)  # whose extra inputs are in place
+        inputs = self._extra_inputs(features, proxies)
+        if inputs is not None:
             self.graphs = replace(self.graphs, features=inputs)
             self.shape = replace(space.shape, features=inputs.shape[1])
         self.train_indices = (
@@ -154,6 +178,20 @@ class ArchitectureData(LightningDataModule):
         generator = np.random.default_rng([seed, 1])
         count = min(max(2, monitor_size), len(self.split.test))
         self.monitor_indices = np.sort(generator.choice(self.split.test, count, replace=False))
+
+    def _extra_inputs(
+        self, features: Sequence[str] | None, proxies: str | Path | None
+    ) -> Tensor | None:
+        if self.code is None:
+            if features is None:
+                return None
+            return torch.from_numpy(extra_inputs(self.table, features, proxies))
+        if features is not None:
+            raise NaspError(
+                f"data.features={list(features)} and an estimation_code are both set, but an "
+                "architecture has one code: set data.features=null or estimation_code=none"
+            )
+        return torch.full((len(self.table), self.code.length), torch.nan)
 
     def _choose_metrics(self, reduction: str) -> tuple[Metric, Metric]:
         validation = metric_name(self.dataset, "validation_accuracy", self.epochs)
@@ -213,6 +251,70 @@ class ArchitectureData(LightningDataModule):
             labels: ``[n]`` normalised labels.
         """
         self.training_indices, self.training_labels = indices, labels
+
+    def need(self, rows: Array) -> None:
+        """Have the extra inputs of rows ``[n]`` in ``graphs.features``, and count them as used.
+
+        Estimation Codes are found or computed here, each once; columns are there already.
+
+        Raises:
+            NaspError: if a code cannot be had.
+        """
+        features = self.graphs.features
+        if features is None:
+            return
+        self.coded[rows] = True
+        lacking = np.unique(rows)
+        lacking = lacking[~self._known[lacking]]
+        if len(lacking):
+            assert self.code is not None
+            codes = torch.from_numpy(self.code.codes(lacking))
+            features[torch.from_numpy(lacking).to(features.device)] = codes.to(features.device)
+            self._known[lacking] = True
+
+    @property
+    def queried_codes(self) -> int:
+        """Architectures whose extra inputs were used so far."""
+        return int(self.coded.sum())
+
+    def scores(
+        self,
+        predictor: nn.Module,
+        rows: Indices | None = None,
+        device: torch.device | None = None,
+    ) -> Tensor:
+        """Rank the space, or rows of it, by a neural predictor; it gets the codes that it reads.
+
+        Args:
+            predictor: from graphs to scores.
+            rows: ``[k]``; None: the whole space.
+            device: where to compute; None: where the predictor is.
+
+        Returns:
+            ``[k]`` or ``[N]`` float32 scores on the CPU.
+        """
+        features = self.graphs.features
+        place = self.graphs.operations.device
+        graphs = self.graphs if rows is None else self.graphs[torch.from_numpy(rows).to(place)]
+        if features is None:
+            return score_all(predictor, graphs, device=device)
+
+        def codes(asked: Tensor) -> Tensor:
+            wanted = asked.cpu().numpy() if rows is None else rows[asked.cpu().numpy()]
+            self.need(wanted)
+            return features[torch.from_numpy(wanted).to(place)]
+
+        return score_all(predictor, graphs, device=device, codes=codes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whose extra inputs were used, for a run that goes on after a kill."""
+        if self.graphs.features is None:
+            return {}
+        return {"coded": torch.from_numpy(np.flatnonzero(self.coded))}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Have the codes again that a killed run had; computed ones are in their store."""
+        self.need(state_dict["coded"].cpu().numpy())
 
     @property
     def split_name(self) -> str:

@@ -78,11 +78,14 @@ class EstimationCode(ABC):
             warning.
 
     Attributes:
+        on_networks: whether codes are computed on the architectures' networks, which takes time.
         asked: ``[N]`` bool, the rows whose codes were asked for so far.
 
     Raises:
         NaspError: if ``missing`` is none of these.
     """
+
+    on_networks: bool = False
 
     def __init__(
         self,

@@ -107,12 +107,16 @@ def build(network: NetworkBuilder, architecture: Architecture, seed: int) -> nn.
 def reproducible(device: torch.device) -> Iterator[None]:
     """Run a block so that its results do not depend on what surrounds it, and restore what was.
 
-    One thread: sums are then taken in one order, whatever runs beside.
+    One thread: sums are then taken in one order, whatever runs beside. Gradients and full
+    precision, whatever ranking asks for the code.
     """
     _reproducible_products(device)
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn = torch.is_deterministic_algorithms_warn_only_enabled()
     with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
@@ -157,6 +161,7 @@ class ComputedCode(EstimationCode):
     """
 
     kind: str
+    on_networks = True
 
     def __init__(
         self,

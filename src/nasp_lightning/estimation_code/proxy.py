@@ -284,6 +284,7 @@ class ProxyCode(EstimationCode):
             )
         self.computed = NetworkProxies(table, network, names=self.names, missing="keep", **computed)
         super().__init__(table, len(self.names), self.computed.cost, missing)
+        self.on_networks = True
 
     def compute(self, rows: Array) -> Array:
         """``[n, length]`` transformed proxies of valid rows."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.space.base import Graphs
+
+# From rows [c] of the architectures at hand to their extra inputs [c, F].
+Codes = Callable[[Tensor], Tensor]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -20,6 +24,7 @@ def score_all(
     precision: str = "float32",
     device: torch.device | str | None = None,
     progress: Callable[[int], None] | None = None,
+    codes: Codes | None = None,
 ) -> Tensor:
     """Score every architecture, in evaluation mode and without gradients.
 
@@ -35,6 +40,9 @@ def score_all(
             float32). Only a fast form computes in bfloat16; other predictors run under autocast.
         device: where to compute; None for where the predictor is.
         progress: told the number of architectures of each batch.
+        codes: gives the extra inputs of those rows of ``graphs`` that the ranking reads them of,
+            where each costs something: of a shortlist, if the predictor says ``shortlists``, else
+            of all. None: ``graphs`` carry what is needed.
 
     Returns:
         ``[N]`` float32 scores on the CPU, in the order of ``graphs``.
@@ -53,7 +61,8 @@ def score_all(
     try:
         with torch.inference_mode():
             predictor.to(there)
-            return _score(predictor, graphs.to(there), batch_size, PRECISIONS[precision], progress)
+            placed = graphs.to(there)
+            return _score(predictor, placed, batch_size, PRECISIONS[precision], progress, codes)
     finally:
         predictor.to(here)
         predictor.train(training)
@@ -65,10 +74,18 @@ def _score(
     batch_size: int | None,
     dtype: torch.dtype,
     progress: Callable[[int], None] | None,
+    codes: Codes | None,
 ) -> Tensor:
     device = graphs.operations.device
     offer = getattr(predictor, "scoring_module", None)
-    fast = None if offer is None else offer(graphs, dtype)
+    if codes is None:
+        fast = None if offer is None else offer(graphs, dtype)
+    elif getattr(predictor, "shortlists", False):
+        assert offer is not None
+        fast = offer(graphs, dtype, codes)
+    else:
+        graphs = replace(graphs, features=codes(torch.arange(len(graphs))).to(device))
+        fast = None if offer is None else offer(graphs, dtype)
     module: nn.Module = predictor if fast is None else fast
     size = batch_size or int(getattr(module, "batch_size", 256 if device.type == "cpu" else 8192))
     autocast = fast is None and dtype is not torch.float32

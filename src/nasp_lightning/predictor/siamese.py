@@ -69,7 +69,9 @@ class Siamese(nn.Module):
     """
 
     encodings: ClassVar[tuple[str, ...]] = ("dataflow", "node")  # preferred where there are several
-    shortlists: ClassVar[bool] = True  # codes are read in training and of a ranking's shortlist only
+    shortlists: ClassVar[bool] = (
+        True  # codes are read in training and of a ranking's shortlist only
+    )
 
     def __init__(
         self,
