@@ -280,7 +280,7 @@ def test_ctrl_c_is_an_interrupt_and_the_run_goes_on(tmp_path: Path) -> None:
         (["data.test_size=99"], "data.test_size=99"),
         (["benchmark.dataset=mnist"], "benchmark.dataset=mnist: this source has cifar10"),
         (["seed=-1"], "seed=-1"),
-        (["trainer.max_epochs=0"], "trainer.max_epochs=0: it must be at least 1"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs=0: it must be a whole number, at least 1"),
         (["framework=self_evolution", "framework.iterations=0"], "framework.iterations=0"),
         (["framework=self_evolution", "data.validation_size=0"], "data.validation_size=0"),
         (["framework=self_evolution", "data.train_on_validation=true"], "is the control of"),
