@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.data.augment import Augmentation, augment, draw
 from nasp_lightning.data.cifar import Images
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.estimation_code.base import Array, label_equivalents
 from nasp_lightning.estimation_code.computed import (
     Architecture,
@@ -64,6 +64,8 @@ class Recipe:
         NaspError: for a number that cannot be.
     """
 
+    setting: ClassVar[str] = "estimation_code.recipe"  # where a user sets these
+
     epochs: int = 3
     images: int = 5000
     batch_size: int = 16
@@ -75,22 +77,20 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse numbers that no training can follow."""
         for name in ("epochs", "images", "batch_size"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise NaspError(f"estimation_code.recipe.{name}={value}: it must be 1 or more")
+            check_whole(f"{self.setting}.{name}", getattr(self, name))
         if self.batch_size > self.images:
             raise NaspError(
-                f"estimation_code.recipe.batch_size={self.batch_size} is more than its "
-                f"{self.images} images: lower it"
+                f"{self.setting}.batch_size={self.batch_size} is more than its {self.images} "
+                "images: lower it"
             )
         if not self.learning_rate > 0:
             raise NaspError(
-                f"estimation_code.recipe.learning_rate={self.learning_rate}: it must be above 0"
+                f"{self.setting}.learning_rate={self.learning_rate}: it must be above 0"
             )
         if not 0 <= self.label_smoothing < 1:
             raise NaspError(
-                f"estimation_code.recipe.label_smoothing={self.label_smoothing}: it must be at "
-                "least 0 and below 1"
+                f"{self.setting}.label_smoothing={self.label_smoothing}: it must be at least 0 and "
+                "below 1"
             )
 
 
@@ -126,6 +126,46 @@ def batches(
         yield from zip(torch.split(images, size), torch.split(targets, size), strict=True)
 
 
+def train_epoch(
+    network: nn.Module,
+    augmented: Iterable[tuple[Tensor, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    label_smoothing: float,
+    before_step: Callable[[int], None] | None = None,
+) -> float:
+    """Train for one epoch.
+
+    Args:
+        network: from images ``[B, 3, S, S]`` to logits ``[B, classes]``; trained in place.
+        augmented: from :func:`batches`.
+        optimizer: of the network.
+        label_smoothing: of the cross-entropy.
+        before_step: called with the number of each step, from 0.
+
+    Returns:
+        The mean loss of the steps; NaN or infinite if the training diverged.
+
+    Raises:
+        NaspError: if the network's output has another shape.
+    """
+    total, steps = torch.zeros(()), 0
+    for inputs, targets in augmented:
+        if before_step is not None:
+            before_step(steps)
+        logits = network(inputs)
+        if logits.shape != targets.shape:
+            raise NaspError(
+                f"the network in training gives {list(logits.shape)} for a batch of "
+                f"{list(inputs.shape)}: expected logits of shape {list(targets.shape)}"
+            )
+        loss = F.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total, steps = total.to(loss.device) + loss.detach(), steps + 1
+    return float(total) / steps  # the one look at the device in an epoch
+
+
 def first_losses(
     network: nn.Module, images: PlainImages, recipe: Recipe, seed: int, device: torch.device
 ) -> list[float]:
@@ -147,20 +187,8 @@ def first_losses(
     optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     losses: list[float] = []
     for epoch in range(recipe.epochs):
-        total, steps = torch.zeros((), device=device), 0
-        for inputs, targets in batches(pixels, labels, images.classes, recipe, seed, epoch):
-            logits = network(inputs)
-            if logits.shape != targets.shape:
-                raise NaspError(
-                    f"the network of an Estimation Code gives {list(logits.shape)} for a batch of "
-                    f"{list(inputs.shape)}: expected logits of shape {list(targets.shape)}"
-                )
-            loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total, steps = total + loss.detach(), steps + 1
-        mean = float(total) / steps  # the one look at the device in an epoch
+        augmented = batches(pixels, labels, images.classes, recipe, seed, epoch)
+        mean = train_epoch(network, augmented, optimizer, recipe.label_smoothing)
         if not math.isfinite(mean):
             break
         losses.append(mean)
