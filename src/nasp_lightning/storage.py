@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,38 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically; NaN and infinity become null, since JSON has neither."""
     write_text(path, json.dumps(_finite(value), indent=2, sort_keys=False) + "\n")
+
+
+def write_checked(path: Path, record: Any) -> None:
+    """Write a record of plain JSON values with its checksum, atomically."""
+    content = {"crc32": _crc32(record), "record": record}
+    write_text(path, json.dumps(content, allow_nan=False) + "\n")
+
+
+def read_checked(path: Path) -> Any:
+    """The record that :func:`write_checked` wrote.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if the file is damaged or cut short.
+        NaspError: if it cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        record = content["record"]
+        if content["crc32"] != _crc32(record):
+            raise ValueError("its checksum differs")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise explain_os_error(error, path, "read") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it is no record: {error}") from error
+    return record
+
+
+def _crc32(record: Any) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True, allow_nan=False).encode())
 
 
 def _finite(value: Any) -> Any:

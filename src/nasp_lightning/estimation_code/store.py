@@ -10,13 +10,11 @@ and computed again.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import multiprocessing
 import os
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -26,8 +24,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nasp_lightning.benchmark.progress import progress_bar
-from nasp_lightning.error import NaspError
-from nasp_lightning.storage import explain_os_error, write_text
+from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.storage import explain_os_error, read_checked, write_checked
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +53,10 @@ class ShardStore:
         """The record of a key, or None where it is absent or damaged (which is logged)."""
         path = self.path(key)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            record: Record = content["record"]
-            if content["crc32"] != _crc32(record):
-                raise ValueError("its checksum differs")
+            record: Record = read_checked(path)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise explain_os_error(error, path, "read") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             log.warning("%s is damaged or cut short (%s): it is computed again", path, error)
             return None
         return record
@@ -74,8 +67,7 @@ class ShardStore:
         Raises:
             NaspError: if the folder cannot be written or the disk is full.
         """
-        content = {"crc32": _crc32(record), "record": record}
-        write_text(self.path(key), json.dumps(content, allow_nan=False) + "\n")
+        write_checked(self.path(key), record)
 
     @contextlib.contextmanager
     def claim(self, key: str) -> Iterator[bool]:
@@ -118,10 +110,6 @@ class ShardStore:
         return True
 
 
-def _crc32(record: Record) -> int:
-    return zlib.crc32(json.dumps(record, sort_keys=True, allow_nan=False).encode())
-
-
 def fill(
     store: ShardStore,
     tasks: Mapping[str, Any],
@@ -129,6 +117,7 @@ def fill(
     concurrent: int = 1,
     label: str = "computing",
     unit: str = "architectures",
+    setting: str = "estimation_code.concurrent",
 ) -> dict[str, Record]:
     """Records of all keys; what the store lacks is computed, ``concurrent`` at once.
 
@@ -143,19 +132,19 @@ def fill(
         concurrent: processes at work; 1 computes in this one.
         label: for the progress bar.
         unit: what is counted there, in the plural.
+        setting: where a user sets ``concurrent``.
 
     Raises:
         NaspError: what ``compute`` raises, or if a process dies.
     """
-    if isinstance(concurrent, bool) or not isinstance(concurrent, int) or concurrent < 1:
-        raise NaspError(f"estimation_code.concurrent={concurrent}: it must be 1 or more")
+    check_whole(setting, concurrent)
     found = {key: store.get(key) for key in tasks}
     left = {key: tasks[key] for key, record in found.items() if record is None}
     if left:
         count, begin = len(left), time.monotonic()
         with (
             progress_bar(label, count, unit, per_minute=True) as advance,
-            _passes(store, compute, min(concurrent, count)) as one_pass,
+            _passes(store, compute, min(concurrent, count), setting) as one_pass,
         ):
             while left:
                 for key in one_pass(dict(left)):
@@ -178,7 +167,9 @@ OnePass = Callable[[Mapping[str, Any]], Iterator[str]]
 
 
 @contextlib.contextmanager
-def _passes(store: ShardStore, compute: Compute, concurrent: int) -> Iterator[OnePass]:
+def _passes(
+    store: ShardStore, compute: Compute, concurrent: int, setting: str
+) -> Iterator[OnePass]:
     """A function that tries every task once and yields the keys whose records are there."""
     if concurrent == 1:
 
@@ -207,8 +198,8 @@ def _passes(store: ShardStore, compute: Compute, concurrent: int) -> Iterator[On
         yield in_pool
     except BrokenProcessPool as error:
         raise NaspError(
-            f"a process that computed Estimation Codes died (killed, or out of memory with "
-            f"estimation_code.concurrent={concurrent}?): lower it; what is finished is kept"
+            f"a process at work died (killed, or out of memory with {setting}={concurrent}?): "
+            "lower it; what is finished is kept"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
