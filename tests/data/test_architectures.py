@@ -191,3 +191,34 @@ def test_the_monitor_takes_what_there_is() -> None:
     few = make(test_size=5, monitor_size=20)
     assert sorted(few.monitor_indices) == sorted(few.split.test)
     assert make().split_name == "23/all"
+
+
+def proxied() -> Any:
+    values = np.random.default_rng(1).random(100)
+    return replace(tiny_table(), costs={"proxy/synflow": values})
+
+
+def test_another_seed_of_the_same_data() -> None:
+    data = make(proxied(), features=["synflow"])
+    data.need(np.arange(5))
+    other, fresh = data.with_seed(3), make(proxied(), features=["synflow"], seed=3)
+    assert (other.seed, other.mean, other.std) == (3, fresh.mean, fresh.std)
+    for name in ("train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(other.split, name), getattr(fresh.split, name))
+    assert torch.equal(other.training_labels, fresh.training_labels)
+    assert other.graphs is data.graphs
+    assert (data.seed, data.queried_codes, other.queried_codes) == (0, 5, 0)
+    rows, labels = other.epoch_order(2)
+    assert sorted(rows.tolist()) == sorted(other.train_indices.tolist())
+    np.testing.assert_allclose(labels, other.normalise(other.all_labels[rows.numpy()]))
+
+
+def test_shuffled_inputs_are_the_same_ones_elsewhere() -> None:
+    own = make(proxied(), features=["synflow"]).graphs.features
+    shuffled = make(proxied(), features=["synflow"], shuffle_features=0).graphs.features
+    assert own is not None
+    assert shuffled is not None
+    assert torch.equal(own.sort(0).values, shuffled.sort(0).values)
+    assert float((own == shuffled).float().mean()) < 0.1
+    with pytest.raises(NaspError, match=r"data\.shuffle_features=-1"):
+        make(proxied(), features=["synflow"], shuffle_features=-1)

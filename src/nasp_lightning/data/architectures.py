@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,18 +68,18 @@ class ResidentLoader:
     def __iter__(self) -> Iterator[Batch]:
         """Batches of one epoch."""
         data = self.data
-        epoch = data.trainer.current_epoch if data.trainer is not None else 0
-        generator = torch.Generator().manual_seed(data.seed * 1_000_003 + epoch)
-        indices, labels = data.training_indices, data.training_labels
-        if data.graphs.features is not None:
-            data.need(np.concatenate([data.train_indices, indices.cpu().numpy()]))
-        order = torch.randperm(len(indices), generator=generator).to(indices.device)
-        size = min(data.batch_size, len(indices))
-        for start in range(0, len(order), size):
-            chosen = order[start : start + size]
-            if data.drop_last and len(chosen) < size:
-                return
-            yield Batch(data.graphs[indices[chosen]], labels[chosen])
+        rows, labels = data.epoch_order(0 if data.trainer is None else data.trainer.current_epoch)
+        for part in batch_slices(len(rows), data.batch_size, data.drop_last):
+            yield Batch(data.graphs[rows[part]], labels[part])
+
+
+def batch_slices(count: int, batch_size: int, drop_last: bool) -> Iterator[slice]:
+    """Where the batches of ``count`` architectures lie; fewer than a batch are one batch."""
+    size = min(batch_size, count)
+    for start in range(0, count, size):
+        if drop_last and count - start < size:
+            return
+        yield slice(start, start + size)
 
 
 class ArchitectureData(LightningDataModule):
@@ -103,6 +104,8 @@ class ArchitectureData(LightningDataModule):
         monitor_size: how many architectures the progress bar's tau is measured on.
         features: zero-cost proxies or costs that every architecture has as extra inputs, or None.
         proxies: CSV of proxies; None: the table's own, or looked for under NASP_DATA.
+        shuffle_features: a control: extra inputs are dealt out among the architectures anew, by
+            a permutation of this seed; None: each has its own.
         code: Estimation Codes as extra inputs, found or computed for the rows that :meth:`need`
             names; the others' stay NaN. None: no codes.
 
@@ -140,44 +143,66 @@ class ArchitectureData(LightningDataModule):
         monitor_size: int = 1000,
         features: Sequence[str] | None = None,
         proxies: str | Path | None = None,
+        shuffle_features: int | None = None,
         code: CodeSource | None = None,
     ) -> None:
         super().__init__()
         check_whole("data.batch_size", batch_size)
         self.table, self.space, self.dataset, self.epochs = table, space, dataset, epochs
-        self.seed, self.batch_size, self.drop_last = seed, batch_size, drop_last
+        self.batch_size, self.drop_last = batch_size, drop_last
         self.train_size, self.test_size = train_size, test_size
         self.validation_size, self.train_on_validation = validation_size, train_on_validation
         self.train_metric, self.test_metric = self._choose_metrics(reduction)
         self.all_labels = training_labels(self._values(self.train_metric), reduction, failed_below)
         self.true_accuracy = self._truth(failed_below)
-        self.split = make_split(
-            ~np.isnan(self.all_labels),
-            ~np.isnan(self.true_accuracy),
-            train_size,
-            test_size,
-            validation_size,
-            seed,
-        )
         self.graphs = space.encode(table.operations, table.adjacency)
         self.shape: Shape = space.shape
         self.code, self.coded = code, np.zeros(len(table), dtype=bool)
         self._known = np.full(len(table), code is None)  # whose extra inputs are in place
+        self._dealt: Indices | None = None  # whose extra inputs a row has instead of its own
+        if shuffle_features is not None:
+            check_whole("data.shuffle_features", shuffle_features, 0)
+            self._dealt = np.random.default_rng([shuffle_features, 3]).permutation(len(table))
         inputs = self._extra_inputs(features, proxies)
         if inputs is not None:
             self.graphs = replace(self.graphs, features=inputs)
             self.shape = replace(space.shape, features=inputs.shape[1])
+        self._normalised_by = (normalisation, published_normalisation or {})
+        self.monitor_size = monitor_size
+        self._deal(seed)
+
+    def _deal(self, seed: int) -> None:
+        """Draw the split of a seed."""
+        self.seed = seed
+        self.split = make_split(
+            ~np.isnan(self.all_labels),
+            ~np.isnan(self.true_accuracy),
+            self.train_size,
+            self.test_size,
+            self.validation_size,
+            seed,
+        )
         self.train_indices = (
             np.concatenate([self.split.train, self.split.validation])
-            if train_on_validation
+            if self.train_on_validation
             else self.split.train
         )
-        self.mean, self.std = self._normalisation(normalisation, published_normalisation or {})
+        self.mean, self.std = self._normalisation(*self._normalised_by)
         self.training_indices = torch.from_numpy(self.train_indices)
         self.training_labels = self.normalise(self.all_labels[self.train_indices])
         generator = np.random.default_rng([seed, 1])
-        count = min(max(2, monitor_size), len(self.split.test))
+        count = min(max(2, self.monitor_size), len(self.split.test))
         self.monitor_indices = np.sort(generator.choice(self.split.test, count, replace=False))
+
+    def with_seed(self, seed: int) -> ArchitectureData:
+        """The same benchmark, split by another seed; the encodings and the codes are shared.
+
+        Whose codes were used is counted anew.
+        """
+        other = copy.copy(self)
+        other.coded = np.zeros_like(self.coded)
+        other._deal(seed)
+        return other
 
     def _extra_inputs(
         self, features: Sequence[str] | None, proxies: str | Path | None
@@ -185,7 +210,8 @@ class ArchitectureData(LightningDataModule):
         if self.code is None:
             if features is None:
                 return None
-            return torch.from_numpy(extra_inputs(self.table, features, proxies))
+            inputs = torch.from_numpy(extra_inputs(self.table, features, proxies))
+            return inputs if self._dealt is None else inputs[torch.from_numpy(self._dealt)]
         if features is not None:
             raise NaspError(
                 f"data.features={list(features)} and an estimation_code are both set, but an "
@@ -252,6 +278,15 @@ class ArchitectureData(LightningDataModule):
         """
         self.training_indices, self.training_labels = indices, labels
 
+    def epoch_order(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """``[n]`` training rows and their labels in the order of an epoch's batches."""
+        indices, labels = self.training_indices, self.training_labels
+        if self.graphs.features is not None:
+            self.need(np.concatenate([self.train_indices, indices.cpu().numpy()]))
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(indices), generator=generator).to(indices.device)
+        return indices[order], labels[order]
+
     def need(self, rows: Array) -> None:
         """Have the extra inputs of rows ``[n]`` in ``graphs.features``, and count them as used.
 
@@ -268,7 +303,8 @@ class ArchitectureData(LightningDataModule):
         lacking = lacking[~self._known[lacking]]
         if len(lacking):
             assert self.code is not None
-            codes = torch.from_numpy(self.code.codes(lacking))
+            asked = lacking if self._dealt is None else self._dealt[lacking]
+            codes = torch.from_numpy(self.code.codes(asked))
             features[torch.from_numpy(lacking).to(features.device)] = codes.to(features.device)
             self._known[lacking] = True
 
