@@ -67,10 +67,15 @@ def small_table(config: dict[str, Any], nasbench101: BenchmarkTable) -> Benchmar
     if name == "nasbench201":
         table = tiny_table()
         rng = np.random.default_rng(0)
-        wanted = config["data"].get("features") or ()
-        costs = {f"proxy/{proxy}": rng.random(len(table)) for proxy in wanted}
+        costs = {f"proxy/{proxy}": rng.random(len(table)) for proxy in proxies(config)}
         return replace(table, costs={**costs, **derived_costs(table.operations)})
     return made_up_table(config)
+
+
+def proxies(config: dict[str, Any]) -> list[str]:
+    """Names of the columns that an experiment reads."""
+    code = config.get("estimation_code") or {}
+    return [*(config["data"].get("features") or ()), *(code.get("names") or ())]
 
 
 def made_up_table(config: dict[str, Any]) -> BenchmarkTable:
@@ -81,12 +86,12 @@ def made_up_table(config: dict[str, Any]) -> BenchmarkTable:
     values = 0.1 + 0.8 * operations.mean(axis=1) / max(1, operations.max())
     runs = (values[:, None] + rng.normal(0, 0.01, (len(values), 3))).clip(0, 1)
     metric = metric_name(benchmark["dataset"], "test_accuracy", benchmark["epochs"])
-    wanted = config["data"].get("features") or ()
     return BenchmarkTable(
         space=space.name,
         operations=operations,
         metrics={metric: runs.astype(np.float32)},
-        costs={f"proxy/{proxy}": rng.random(len(operations)) for proxy in wanted},
+        costs={f"proxy/{proxy}": rng.random(len(operations)) for proxy in proxies(config)},
+        curves={f"{benchmark['dataset']}/train_loss/3": -runs[:, :1, None] * np.ones(3)},
         provenance={"benchmark": benchmark["name"], "source": "tiny", "partial": True},
     )
 

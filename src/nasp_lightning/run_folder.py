@@ -14,6 +14,7 @@ from nasp_lightning.storage import known_sha256
 
 # What does not change a result stays out of the hash: where files go, what is shown, who is told.
 NOT_HASHED = ("hydra", "paths", "logger", "callbacks", "name", "threads")
+NOT_HASHED_WITHIN = {"estimation_code": ("concurrent", "folder")}
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -35,6 +36,9 @@ def config_hash(config: DictConfig | dict[str, Any], without: tuple[str, ...] = 
     """
     plain = resolved(config) if isinstance(config, DictConfig) else config
     kept = _set({key: value for key, value in plain.items() if key not in (*NOT_HASHED, *without)})
+    for group, names in NOT_HASHED_WITHIN.items():
+        if isinstance(kept.get(group), dict):
+            kept[group] = {key: item for key, item in kept[group].items() if key not in names}
     text = json.dumps(kept, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -36,10 +36,13 @@ def label_equivalents(
     Raises:
         NaspError: if a number is not positive (the code's own may be 0).
     """
-    if not (epochs >= 0 and images >= 0 and label_epochs > 0 and label_images > 0):
+    numbers = (epochs, images, label_epochs, label_images)
+    real = all(isinstance(number, int | float) for number in numbers)
+    if not real or not (epochs >= 0 and images >= 0 and label_epochs > 0 and label_images > 0):
         raise NaspError(
             f"an Estimation Code of {epochs} epochs of {images} images cannot be compared with a "
-            f"label of {label_epochs} epochs of {label_images} images: give positive numbers"
+            f"label of {label_epochs} epochs of {label_images} images: give positive numbers as "
+            "estimation_code.label_epochs and estimation_code.label_images"
         )
     return float(epochs) * float(images) / (float(label_epochs) * float(label_images))
 

@@ -182,11 +182,11 @@ class ComputedCode(EstimationCode):
             raise NaspError(f"estimation_code.seed={seed}: it must be 0 or a positive number")
         if not callable(network):
             raise NaspError(
-                f"estimation_code.network={network}: set it to what builds the networks of space "
-                f"{table.space}"
+                f"estimation_code.network={network}: name what builds the networks of space "
+                f"{table.space}, as in network@estimation_code.network=nasbench201"
             )
         self.network, self.recipe, self.seed = network, recipe, seed
-        self.concurrent, self.device = concurrent, _device(device)
+        self.concurrent, self.device = concurrent, choose_device(device, "estimation_code.device")
         self._images = images
         self.store = ShardStore(folder or cache_dir() / "estimation_codes" / self.kind)
         self._network_name = describe(network)
@@ -243,15 +243,20 @@ class ComputedCode(EstimationCode):
         return "the network diverged"
 
 
-def _device(name: str | None) -> torch.device:
+def choose_device(name: str | None, setting: str) -> torch.device:
+    """A device by name; None: a GPU where there is one.
+
+    Raises:
+        NaspError: if there is none of that name; the message names the setting.
+    """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise NaspError(f"estimation_code.device={name}: choose cpu or cuda") from error
+        raise NaspError(f"{setting}={name}: choose cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise NaspError(f"estimation_code.device={name}: PyTorch finds no GPU here; choose cpu")
+        raise NaspError(f"{setting}={name}: PyTorch finds no GPU here; choose cpu")
     return device
 
 

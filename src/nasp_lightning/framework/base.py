@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,9 +24,14 @@ class Framework(Callback):
     :meth:`state_dict` survives a kill.
 
     Attributes:
+        lockstep: whether several runs may be trained at once, each with a framework of its own:
+            the sizes of its training sets and its phases must not depend on the seed, and of a
+            trainer it may ask what :class:`~nasp_lightning.framework.lockstep.Clock` has.
         evaluate: called at the end of each phase but the last; its results are kept under the
             phase's name in ``phase_results``.
     """
+
+    lockstep: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.evaluate: Callable[[], dict[str, Any]] = dict
@@ -42,6 +47,10 @@ class Framework(Callback):
     def queried_labels(self, data: ArchitectureData) -> int:
         """Accuracies of the benchmark used so far for fitting or evaluation."""
         return len(data.train_indices)
+
+    def further_labels(self) -> list[Indices]:
+        """Rows whose labels were used otherwise than for training, such as to choose weights."""
+        return []
 
     def begin_phase(self, phase: Phase, task: PredictorTask, data: ArchitectureData) -> None:
         """Called before the first epoch of a phase, after its optimizer was made."""
@@ -82,6 +91,7 @@ class Framework(Callback):
                 "queried_labels": len(data.train_indices)
                 if index == 0
                 else self.queried_labels(data),
+                "queried_codes": data.queried_codes,
             }
 
     def state_dict(self) -> dict[str, Any]:

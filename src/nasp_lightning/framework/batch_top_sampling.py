@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -32,7 +32,6 @@ from nasp_lightning.framework.sampling_plan import (
     draw_subset,
     make_plan,
 )
-from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
@@ -63,12 +62,13 @@ class BatchTopSampling(Framework):
     Attributes:
         labelled: ``[n]`` rows in the pool.
         selected: ``[k]`` rows whose labels chose among weights.
-        coded: ``[c]`` rows whose extra inputs a ranking has used.
         ranking_seconds: spent in the rankings of updates and selection.
 
     Raises:
         NaspError: for a setting that cannot be.
     """
+
+    lockstep: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class BatchTopSampling(Framework):
         self.schedule, self.warm_up, self.replacement = schedule, warm_up, replacement
         self.final_factor, self.selection_epochs = final_factor, selection_epochs
         self.plan: Plan | None = None
-        self.labelled = self.selected = self.coded = np.zeros(0, dtype=np.int64)
+        self.labelled = self.selected = np.zeros(0, dtype=np.int64)
         self.ranking_seconds = 0.0
         self.best_label: float | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -139,13 +139,9 @@ class BatchTopSampling(Framework):
         """Labels bought so far, for training and for the selection of weights."""
         return len(np.union1d(self.labelled, self.selected))
 
-    def queried_codes(self, task: PredictorTask) -> int:
-        """Architectures whose extra inputs were used, the last ranking of the space included."""
-        if not _uses_codes(task):
-            return 0
-        last = getattr(task.predictor, "estimated", None)
-        ranked = np.zeros(0, dtype=np.int64) if last is None else last.numpy()
-        return len(np.unique(np.concatenate([self.labelled, self.coded, ranked])))
+    def further_labels(self) -> list[Indices]:
+        """Rows whose labels chose among weights."""
+        return [self.selected]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put back the training set of a resumed run, before its first batch is fetched."""
@@ -161,16 +157,13 @@ class BatchTopSampling(Framework):
         index, epoch = task.phase_of(trainer.current_epoch)
         phase = task.phases[index]
         if phase.name in self.phase_results and epoch == phase.epochs - 1:
-            self.phase_results[phase.name].update(self._costs(task))
+            self.phase_results[phase.name]["ranking_seconds"] = self.ranking_seconds
         for number, due in enumerate(self.plan.updates):
             if due == done:
                 self._update(task, data, number)
         if phase.name == "selection":
             self._select(task, data, epoch)
         self._begin_epoch(data, done)
-
-    def _costs(self, task: PredictorTask) -> dict[str, Any]:
-        return {"queried_codes": self.queried_codes(task), "ranking_seconds": self.ranking_seconds}
 
     def _update(self, task: PredictorTask, data: ArchitectureData, number: int) -> None:
         """Buy the labels of one update."""
@@ -213,11 +206,7 @@ class BatchTopSampling(Framework):
         began = time.perf_counter()
         choosing = getattr(task.predictor, "choosing", contextlib.nullcontext)
         with choosing():
-            chosen = torch.from_numpy(rows).to(data.graphs.operations.device)
-            scores: Array = score_all(task.predictor, data.graphs[chosen]).numpy()
-            estimated = getattr(task.predictor, "estimated", None)
-        if estimated is not None:
-            self.coded = np.union1d(self.coded, rows[estimated.numpy()])
+            scores: Array = data.scores(task.predictor, rows).numpy()
         self.ranking_seconds += time.perf_counter() - began
         return scores
 
@@ -248,13 +237,8 @@ class BatchTopSampling(Framework):
         self._next_epoch = state_dict["next_epoch"]
 
 
-_ROWS = ("labelled", "selected", "coded")
+_ROWS = ("labelled", "selected")
 _PLAIN = ("ranking_seconds", "best_label", "best_weights")
-
-
-def _uses_codes(task: PredictorTask) -> bool:
-    """Whether the predictor takes extra inputs of architectures."""
-    return bool(getattr(getattr(task.predictor, "shape", None), "features", 0))
 
 
 def _check_numbers(initial: float, share: float, warm_up: float, final_factor: float) -> None:

@@ -23,7 +23,6 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework.base import Framework, check_growing, for_sale, normalise_by, train_on
-from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
@@ -101,9 +100,7 @@ class BRPSampling(Framework):
         index, epoch = task.phase_of(trainer.current_epoch)
         if epoch < task.phases[index].epochs - 1 or index == len(task.phases) - 1:
             return
-        device = data.graphs.operations.device
-        rows = torch.from_numpy(self.candidates).to(device)
-        scores = score_all(task.predictor, data.graphs[rows]).numpy()
+        scores = data.scores(task.predictor, self.candidates).numpy()
         self.candidates, chosen = choose(
             scores,
             self.candidates,

@@ -24,7 +24,6 @@ from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework.admm import affine_calibration
 from nasp_lightning.framework.base import Framework
-from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 DRAW = 2  # tells the draws of architectures from the seed's other uses
@@ -140,12 +139,11 @@ class SemiNAS(Framework):
 
     def _predict(self, task: PredictorTask, data: ArchitectureData, rows: Tensor) -> Tensor:
         """``[m]`` predictions for rows of the space, on the scale of the normalised labels."""
-        device = data.graphs.operations.device
-        scores = score_all(task.predictor, data.graphs[rows.to(device)])
+        scores = data.scores(task.predictor, rows.cpu().numpy())
         if not task.ranks_only:
             return scores
         real, labels = self._real(data)
-        fitted = score_all(task.predictor, data.graphs[real.to(device)])
+        fitted = data.scores(task.predictor, real.cpu().numpy())
         slope, offset = affine_calibration(fitted, labels)
         return slope * scores + offset
 

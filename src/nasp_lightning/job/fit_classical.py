@@ -12,6 +12,7 @@ import torch
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
+from nasp_lightning.job.estimation_code import ask_for_all, code_costs, fit_watched
 from nasp_lightning.predictor.base import ClassicalPredictor, ProbabilisticPredictor
 from nasp_lightning.run_folder import stem
 
@@ -48,21 +49,23 @@ def fit_classical(config: dict[str, Any], data: ArchitectureData, predictor: Any
     """
     check_classical(config, predictor)
     needs_labels = bool(getattr(predictor, "needs_labels", True))
+    queried = len(data.train_indices) if needs_labels else 0
     began = time.perf_counter()
-    if needs_labels:
-        labels = data.training_labels.double().cpu().numpy()
-        predictor.fit(data.graphs[data.training_indices], labels)
-    fitted = time.perf_counter()
+    fit_watched(config, data, predictor, data.training_labels.double().cpu().numpy())
+    fit_seconds = time.perf_counter() - began
+    ask_for_all(config, predictor, data)
+    began = time.perf_counter()
     scores = np.asarray(predictor.score(data.graphs), dtype=np.float64)
-    ranked = time.perf_counter()
+    rank_seconds = time.perf_counter() - began
     if not getattr(predictor, "ranks_only", False):
         scores = scores * data.std + data.mean
     results: dict[str, Any] = {
         "loss": str(getattr(predictor, "loss", "mse")),
-        "train_labels": len(data.train_indices) if needs_labels else 0,
-        "queried_labels": len(data.train_indices) if needs_labels else 0,
-        "fit_seconds": fitted - began,
-        "rank_seconds": ranked - fitted,
+        "train_labels": queried,
+        "queried_labels": queried,
+        **code_costs(data.code, data.queried_codes, queried),
+        "fit_seconds": fit_seconds,
+        "rank_seconds": rank_seconds,
     }
     if isinstance(predictor, ProbabilisticPredictor):
         results["calibration"] = calibration(data, predictor)

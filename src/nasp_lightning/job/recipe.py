@@ -12,6 +12,7 @@ import yaml
 from nasp_lightning.job.variant import variant
 
 EXPERIMENTS = {"nasbench101": "nb101", "nasbench201": "nb201"}  # what their names begin with
+CODE = "estimation_code"
 GROUPS = ("predictor", "framework", "optimizer", "scheduler", "trainer", "task", "data")
 
 
@@ -58,6 +59,9 @@ def recipe(benchmark: str, predictor: str) -> Mapping[str, Setting]:
         config |= read(group, chosen[group])
         config[group] |= experiment.get(group) or {}
         defaults |= read(group, shipped[group])
+    if chosen.get(CODE, "none") != "none":
+        config |= read(CODE, chosen[CODE])
+        config[CODE] |= experiment.get(CODE) or {}
     return {
         setting: Setting(value, _at(defaults, setting))
         for setting, value in variant(config).items()

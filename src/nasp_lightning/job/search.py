@@ -21,8 +21,10 @@ from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
 from nasp_lightning.job.construction import constructing
+from nasp_lightning.job.estimation_code import code_costs, code_name
 from nasp_lightning.job.provenance import source, versions
 from nasp_lightning.job.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
+from nasp_lightning.job.summary import cost_text
 from nasp_lightning.job.surrogate import TableSurrogate
 from nasp_lightning.job.train_predictor import make_space, quiet_lightning
 from nasp_lightning.job.variant import variant
@@ -39,6 +41,7 @@ Config = dict[str, Any]
 FORMAT = "nasp_lightning.search/1"
 MARKS = (10, 20, 50, 100, 150, 200, 300, 500, 1000)  # labels at which results.json has the regret
 MOST_REPEATS = 1000  # repeat i of seed s draws from 1000 s + i
+CODES = "queried_codes"  # of a repeat, beside what the strategy returned
 JOB_SETTINGS = ("repeats",)  # of the group `search`, that are not the strategy's
 
 
@@ -73,9 +76,14 @@ def _search(config: Config, folder: Path, table: BenchmarkTable | None) -> Confi
         with constructing("benchmark"):
             table = instantiate(config["benchmark"]["table"])
     assert table is not None
-    evaluator = make_evaluator(config, table, space, strategy)
+    evaluator = make_evaluator(config, table, space, strategy.labels)
     strategy.check(evaluator)
     surrogate = TableSurrogate(config, table, space, folder) if strategy.needs_predictor else None
+    if surrogate is None and code_name(config) is not None:
+        raise NaspError(
+            f"estimation_code={code_name(config)}: search={stem(config['search']['_target_'])} has "
+            "no predictor that could read it; set estimation_code=none"
+        )
     if surrogate is not None and stem(config["search"]["_target_"]) == "bonas":
         surrogate.check_posterior()
     describe(config, evaluator, strategy, repeats, folder)
@@ -85,9 +93,13 @@ def _search(config: Config, folder: Path, table: BenchmarkTable | None) -> Confi
         repeat = read_repeat(folder, number, key)
         if repeat is None:
             evaluator.reset()
+            if surrogate is not None:
+                surrogate.data.coded[:] = False
             began = time.perf_counter()
             rng = np.random.default_rng(config["seed"] * MOST_REPEATS + number)
             extras = strategy.run(evaluator, rng, surrogate)
+            if surrogate is not None:
+                extras = {**extras, CODES: np.array(surrogate.data.queried_codes)}
             repeat = Repeat(
                 rows=rows_of(evaluator.history),
                 labels=evaluator.accuracies,
@@ -101,6 +113,7 @@ def _search(config: Config, folder: Path, table: BenchmarkTable | None) -> Confi
     results = {
         **identity(config, evaluator, strategy, surrogate, repeats),
         **measured(curves, finished, evaluator),
+        **(code_results(surrogate, finished, strategy.labels) if surrogate is not None else {}),
         "versions": versions(),
     }
     write_curves(folder, curves)
@@ -138,12 +151,12 @@ def predictor_class(config: Config) -> Any:
 
 
 def make_evaluator(
-    config: Config, table: BenchmarkTable, space: Any, strategy: Search
+    config: Config, table: BenchmarkTable, space: Any, labels: int
 ) -> TableEvaluator:
-    """The evaluator of a config; without a budget of its own, the strategy's plan is the bound."""
+    """The evaluator of a config; without a budget of its own, the planned labels are the bound."""
     benchmark, settings = config["benchmark"], dict(config["evaluator"])
     if settings.get("budget") is None:
-        settings["budget"] = strategy.labels
+        settings["budget"] = labels
     with constructing("evaluator"):
         evaluator: TableEvaluator = instantiate(settings)(
             table=table,
@@ -232,6 +245,7 @@ def identity(
         "anytime": strategy.anytime,
         "labels": strategy.labels,
         "predictor": stem(config["predictor"]["_target_"]) if surrogate is not None else None,
+        "estimation_code": code_name(config),
         "loss": config["task"]["loss"] if surrogate is not None and surrogate.neural else None,
         "variant": variant(config) if surrogate is not None else {},
         "label_metric": evaluator.label_metric,
@@ -268,6 +282,12 @@ def measured(curves: Curves, repeats: list[Repeat], evaluator: TableEvaluator) -
         "training_seconds_mean": float(seconds.mean()) if np.isfinite(seconds).all() else None,
         "wall_seconds_mean": float(np.mean([repeat.wall_seconds for repeat in repeats])),
     }
+
+
+def code_results(surrogate: TableSurrogate, repeats: list[Repeat], labels: int) -> Config:
+    """What the extra inputs that a repeat used cost, in the mean."""
+    codes = float(np.mean([float(repeat.extras.get(CODES, 0)) for repeat in repeats]))
+    return code_costs(surrogate.data.code, codes, labels)
 
 
 def _deviation(values: Array) -> float | None:
@@ -344,4 +364,6 @@ def print_summary(results: Config, folder: Path) -> None:
         console.print(
             f"training that a repeat would have cost: {hours:,.0f} hours", highlight=False
         )
+    if results.get("queried_codes"):
+        console.print(f"in the mean, {cost_text(results)}", highlight=False)
     console.print(f"results: {folder / 'results.json'}", highlight=False, soft_wrap=True)

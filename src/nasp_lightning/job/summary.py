@@ -37,6 +37,8 @@ def print_summary(results: dict[str, Any], folder: Path) -> None:
         f"ranking {results['rank_seconds']:.2f} s",
         highlight=False,
     )
+    if results["queried_codes"]:
+        console.print(cost_text(results), highlight=False)
     if any(text.endswith("*") for text in published.values()):
         console.print(
             "* under another protocol; `python -m nasp_lightning.report` says how it differs"
@@ -48,6 +50,19 @@ def print_summary(results: dict[str, Any], folder: Path) -> None:
             highlight=False,
         )
     console.print(f"results: {folder / 'results.json'}", highlight=False, soft_wrap=True)
+
+
+def cost_text(results: dict[str, Any]) -> str:
+    """What the extra inputs of architectures cost, beside the labels."""
+    name, count, cost = (results[key] for key in ("estimation_code", "queried_codes", "code_cost"))
+    what = "extra inputs" if name is None else f"Estimation Codes ({name})"
+    told = f"{what} of {count:,.6g} architectures: "
+    if cost is None:
+        return f"{told}their cost is not stated, nor is the whole budget"
+    return (
+        f"{told}{results['code_labels']:.4g} labels at {100 * cost:.3g} % of one each; "
+        f"budget {results['budget']:.4g} labels"
+    )
 
 
 def published_text(folder: Path, phase: str) -> str:

@@ -19,12 +19,12 @@ from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.base import Architecture
 from nasp_lightning.evaluator.table import rows_of
 from nasp_lightning.job.construction import constructing
+from nasp_lightning.job.estimation_code import check_reads, fit_watched
 from nasp_lightning.job.fit_neural import make_task
 from nasp_lightning.job.train_predictor import make_data, set_threads
 from nasp_lightning.predictor.base import ClassicalPredictor
-from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.run_folder import stem
-from nasp_lightning.space.base import Space
+from nasp_lightning.space.base import Graphs, Space
 from nasp_lightning.task.predictor import Phase
 
 Array = npt.NDArray[Any]
@@ -103,30 +103,35 @@ class TableSurrogate:
         indices, labels = torch.from_numpy(rows), data.normalise(accuracies)
         set_threads(self.config.get("threads"), fitting=True)
         if not self.neural:
-            if getattr(self.predictor, "needs_labels", True):
-                self.predictor.fit(data.graphs[indices], labels.double().numpy())
+            fit_watched(self.config, data, self.predictor, labels.double().numpy())
             return
+        check_reads(self.config, self.predictor, data)
         self._train(indices, labels)
 
     def score(self, architectures: Sequence[Architecture]) -> Array:
         """``[N]`` float64 scores."""
-        graphs = self.data.graphs[torch.from_numpy(rows_of(architectures))]
+        rows = rows_of(architectures)
         set_threads(self.config.get("threads"), fitting=False)
         if self.neural:
-            scores = score_all(self.predictor, graphs, device=self.device)
+            scores = self.data.scores(self.predictor, rows, device=self.device)
             return np.asarray(scores.double().numpy())
-        return np.asarray(self.predictor.score(graphs), dtype=np.float64)
+        return np.asarray(self.predictor.score(self._graphs(rows)), dtype=np.float64)
 
     def posterior(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
         """Mean and standard deviation ``[N]`` of the accuracy."""
         self.check_posterior()
-        graphs = self.data.graphs[torch.from_numpy(rows_of(architectures))]
+        graphs = self._graphs(rows_of(architectures))
         if hasattr(self.predictor, "predict"):
             mean, deviation = map(_array, self.predictor.predict(graphs))
             return mean * self.data.std + self.data.mean, deviation * self.data.std
         with torch.no_grad():
             logits = self.predictor.to(self.device).posterior(graphs.to(self.device))
         return logit_moments(*map(_array, logits))
+
+    def _graphs(self, rows: Array) -> Graphs:
+        """Rows of the space with the codes that they are asked for."""
+        self.data.need(rows)
+        return self.data.graphs[torch.from_numpy(rows)]
 
     def _new_predictor(self) -> Any:
         with constructing("predictor"):

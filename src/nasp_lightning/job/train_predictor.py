@@ -24,12 +24,18 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import check_whole
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.job.construction import constructing
+from nasp_lightning.job.estimation_code import (
+    ask_for_all,
+    check_reads,
+    code_costs,
+    code_name,
+    make_code,
+)
 from nasp_lightning.job.evaluation import ranking_results
 from nasp_lightning.job.fit_neural import check_checkpoint, fit, make_logger, make_task
 from nasp_lightning.job.provenance import source, versions
 from nasp_lightning.job.variant import variant
 from nasp_lightning.logger import closed_on_failure
-from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.run_folder import config_hash, finished_results, method_hash, stem
 from nasp_lightning.space.base import Space
 from nasp_lightning.storage import atomic_path, locked, write_json, write_text
@@ -119,6 +125,7 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
     check_whole("job.top_k", top_k)
     if not isinstance(predictor, nn.Module):
         return _fit_and_rank_classical(config, folder, table, data, predictor, top_k)
+    check_reads(config, predictor, data)
     with constructing("framework"):
         framework: Framework = instantiate(config["framework"])
     task = make_task(config, predictor, data)
@@ -126,7 +133,7 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
 
     def evaluate() -> Config:
         set_threads(config.get("threads"), fitting=False)
-        scores = score_all(predictor, data.graphs).double().cpu().numpy()
+        scores = data.scores(predictor).double().numpy()
         set_threads(config.get("threads"), fitting=True)
         return ranking_results(scores, data, top_k)
 
@@ -134,25 +141,29 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
     if checkpoint_path(folder).exists():  # before anything of another run is overwritten
         check_checkpoint(checkpoint_path(folder), config)
     describe(config, table, data, folder)
+    ask_for_all(config, predictor, data)
     trainer, fit_seconds = fit(config, folder, task, data, framework, max_epochs)
 
     set_threads(config.get("threads"), fitting=False)
     began = time.perf_counter()
-    normalised = score_all(predictor, data.graphs).double().cpu().numpy()
+    normalised = data.scores(predictor).double().numpy()
     rank_seconds = time.perf_counter() - began
     scores = normalised if task.ranks_only else normalised * data.std + data.mean
     final = ranking_results(scores, data, top_k)
+    queried = framework.queried_labels(data)
+    costs = code_costs(data.code, data.queried_codes, queried)
     results = {
         **identity(config, table, data),
         "encoding": space.encoding,
         "loss": task.loss_name,
         **final,
-        "queried_labels": framework.queried_labels(data),
+        "queried_labels": queried,
+        **costs,
         "fit_seconds": fit_seconds,
         "rank_seconds": rank_seconds,
         "phases": {
-            **framework.phase_results,
-            task.phases[-1].name: {**final, "queried_labels": framework.queried_labels(data)},
+            **{name: with_costs(phase, data) for name, phase in framework.phase_results.items()},
+            task.phases[-1].name: {**final, "queried_labels": queried, **costs},
         },
         "threads": torch.get_num_threads(),
         "versions": versions(),
@@ -162,6 +173,12 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
     summarise(config, results, folder)
     send_dashboard(trainer, results, scores, data)
     return Fit(results, scores, data, predictor)
+
+
+def with_costs(phase: Config, data: ArchitectureData) -> Config:
+    """A finished phase's results with the cost of its codes."""
+    codes = phase.get("queried_codes", 0)
+    return {**phase, **code_costs(data.code, codes, phase["queried_labels"])}
 
 
 def _fit_and_rank_classical(
@@ -219,7 +236,7 @@ def make_space(config: Config, make_predictor: Any) -> Space:
 
 def make_data(config: Config, table: BenchmarkTable, space: Space) -> ArchitectureData:
     """The data module of a config."""
-    benchmark = config["benchmark"]
+    benchmark, code = config["benchmark"], make_code(config, table)
     with constructing("data"):
         data: ArchitectureData = instantiate(config["data"], _partial_=True)(
             table=table,
@@ -230,6 +247,7 @@ def make_data(config: Config, table: BenchmarkTable, space: Space) -> Architectu
             reduction=benchmark["reduction"],
             failed_below=benchmark["failed_below"],
             published_normalisation=benchmark["published_normalisation"],
+            code=code,
         )
     return data
 
@@ -250,6 +268,7 @@ def identity(config: Config, table: BenchmarkTable, data: ArchitectureData) -> C
         "train_on_validation": data.train_on_validation,
         "predictor": stem(config["predictor"]["_target_"]),
         "framework": stem(config["framework"]["_target_"]),
+        "estimation_code": code_name(config),
         "loss": config["task"]["loss"],
         "variant": variant(config),
         "train_metric": data.train_metric.quantity,

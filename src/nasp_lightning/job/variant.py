@@ -16,6 +16,8 @@ NAMED_ELSEWHERE = {
     "data.train_on_validation",
     "task.loss",
 }
+# Where codes are computed, and the network of the space.
+NOT_COMPARED = ("network", "concurrent", "device", "folder", "images")
 
 
 def variant(config: dict[str, Any]) -> dict[str, Any]:
@@ -42,17 +44,37 @@ def variant(config: dict[str, Any]) -> dict[str, Any]:
         default = _load(group, name)
         if default is not None and isinstance(config.get(group), dict):
             _compare(group, config[group], default, found)
+    found |= _code(config)
     return {path: value for path, value in found.items() if path not in NAMED_ELSEWHERE}
 
 
-def _load(group: str, name: str) -> dict[str, Any] | None:
+def _code(config: dict[str, Any]) -> dict[str, Any]:
+    """The Estimation Code, which a run by the book has none of, and what is changed of it."""
+    code = config.get("estimation_code")
+    if not code:
+        return {}
+    name = stem(code["_target_"])
+    found: dict[str, Any] = {"estimation_code": name}
+    kept = {key: item for key, item in code.items() if key not in NOT_COMPARED}
+    default = _load("estimation_code", name, with_defaults=True)
+    if default is not None:
+        _compare("estimation_code", kept, default, found)
+    if code.get("network"):
+        network = stem(code["network"]["_target_"])
+        _compare("estimation_code.network", code["network"], _load("network", network) or {}, found)
+    return found
+
+
+def _load(group: str, name: str, with_defaults: bool = False) -> dict[str, Any] | None:
     from nasp_lightning.cli import conf_dir
 
     path = conf_dir() / group / f"{name}.yaml"
     if not path.is_file():
         return None  # a part of the user's own: it has its own name
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content if isinstance(content, dict) and "defaults" not in content else None
+    if not isinstance(content, dict) or ("defaults" in content and not with_defaults):
+        return None
+    return content
 
 
 def _compare(

@@ -10,8 +10,8 @@ same label.
 The code comes as the extra inputs of an architecture (``graphs.features``), as it is: the losses
 of its first three epochs (EFM has batch normalisation of its own), or a zero-cost proxy. Training
 reads the codes of its batches, a ranking those of its shortlist. Without extra inputs this is the
-paper's naive predictor. Where paper and published code differ, the code is the default, since the published
-numbers come from it: see ``readout`` and ``shared_value``.
+paper's naive predictor. Where paper and published code differ, the code is the default, since the
+published numbers come from it: see ``readout`` and ``shared_value``.
 
 Example:
     ``python -m nasp_lightning +experiment=nb201_siamese``
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.predictor.batching import is_batching
 from nasp_lightning.predictor.scoring import Codes
 from nasp_lightning.predictor.siamese_layers import (
     BidirectionalConvolution,
@@ -69,9 +70,7 @@ class Siamese(nn.Module):
     """
 
     encodings: ClassVar[tuple[str, ...]] = ("dataflow", "node")  # preferred where there are several
-    shortlists: ClassVar[bool] = (
-        True  # codes are read in training and of a ranking's shortlist only
-    )
+    shortlists: ClassVar[bool] = True  # a ranking reads the codes of a shortlist only
 
     def __init__(
         self,
@@ -158,12 +157,12 @@ class Siamese(nn.Module):
                 f"the architectures carry {found}: give them the same estimation_code or "
                 "data.features"
             )
-        if not torch.isfinite(codes).all():
+        if not is_batching() and not torch.isfinite(codes).all():
             wrong = int((~torch.isfinite(codes)).any(1).sum())
             raise NaspError(
                 f"the Estimation Codes of {wrong} of {len(codes)} architectures hold NaN or "
-                "infinity: choose codes that every architecture has, or set estimation_code.missing to "
-                "a number that stands in"
+                "infinity: choose codes that every architecture has, or set "
+                "estimation_code.missing to a number that stands in"
             )
         return codes
 
