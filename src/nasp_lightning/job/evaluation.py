@@ -32,11 +32,7 @@ def ranking_results(scores: Array, data: ArchitectureData, top_k: int) -> dict[s
     Raises:
         NaspError: if a score is not finite.
     """
-    if not np.isfinite(scores).all():
-        raise NaspError(
-            f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite: the fit "
-            "diverged; lower optimizer.lr, or check the labels"
-        )
+    check_scores(scores)
     test = data.split.test
     unseen = test[~np.isin(test, data.train_indices)]
     predicted, true = scores[test], data.true_accuracy[test]
@@ -54,3 +50,17 @@ def ranking_results(scores: Array, data: ArchitectureData, top_k: int) -> dict[s
         "precision_at_k": precision_at_k(predicted, true, k),
         "train_labels": len(data.train_indices),
     }
+
+
+def check_scores(scores: Array) -> Array:
+    """Give ``[N]`` scores back if they are finite.
+
+    Raises:
+        NaspError: if one is not.
+    """
+    if not np.isfinite(scores).all():
+        raise NaspError(
+            f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite: the fit "
+            "diverged; lower optimizer.lr, or check the labels"
+        )
+    return scores

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from nasp_lightning.storage import atomic_path
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
+Item = TypeVar("Item")
 
 FOLDER = "repeats"
 EVERY_SECONDS = 30.0  # between two lines where there is no terminal
@@ -104,7 +105,7 @@ def _path(folder: Path, number: int) -> Path:
     return folder / FOLDER / f"{number:04d}.npz"
 
 
-def watched(numbers: Iterable[int], name: str) -> Iterator[int]:
+def watched(numbers: Iterable[Item], name: str, unit: str = "repeats") -> Iterator[Item]:
     """The numbers, with a progress bar on a terminal and a line now and then elsewhere."""
     listed = list(numbers)
     if not sys.stderr.isatty():
@@ -112,7 +113,7 @@ def watched(numbers: Iterable[int], name: str) -> Iterator[int]:
         for done, number in enumerate(listed):
             if time.monotonic() - last >= EVERY_SECONDS:
                 last = time.monotonic()
-                log.info("%s: %d of %d repeats", name, done, len(listed))
+                log.info("%s: %d of %d %s", name, done, len(listed), unit)
             yield number
         return
     from rich.console import Console

@@ -148,6 +148,26 @@ def _constant(values: Vector) -> bool:
     return bool((values == values[0]).all())
 
 
+def bootstrap_interval(
+    values: Any, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of independent values.
+
+    Args:
+        values: ``[R]``, such as one result for each repeat.
+        level: share of the resampled means that it holds.
+        draws: resamples.
+        seed: of the resampling.
+
+    Raises:
+        NaspError: for NaN or no value at all.
+    """
+    vector = _vector(values, "values")
+    chosen = np.random.default_rng(seed).integers(len(vector), size=(draws, len(vector)))
+    low, high = np.quantile(vector[chosen].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def _correlation(left: Vector, right: Vector) -> float:
     from scipy.stats import pearsonr
 

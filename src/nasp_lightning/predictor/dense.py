@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nasp_lightning.predictor.batching import is_batching
+
 # Weights from which on oneDNN gains more than it takes to start.
 LARGE = 1 << 14
 
@@ -43,7 +45,12 @@ def linear(value: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool
     Returns:
         ``[..., N]``.
     """
-    if value.device.type != "cpu" or torch.is_autocast_enabled("cpu") or _onednn() is None:
+    if (
+        value.device.type != "cpu"
+        or torch.is_autocast_enabled("cpu")
+        or is_batching()
+        or _onednn() is None
+    ):
         result = F.linear(value, weight, bias)
         return F.relu(result) if relu else result
     if torch.is_grad_enabled():

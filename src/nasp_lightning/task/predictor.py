@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -151,16 +152,18 @@ class PredictorTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch, with what the framework adds."""
-        labels = batch.labels
-        if self.label_floor is not None:
-            labels = labels.clamp(min=self.label_floor)
-        if self.own_loss is None:
-            loss = self.loss_function(self.predictor(batch.graphs), labels)
-        else:
-            loss = self.own_loss(batch.graphs, labels)
+        loss = self.batch_loss(batch.graphs, batch.labels)
         self._loss_sum += loss.detach()
         self._steps += 1
         return loss if self.auxiliary is None else loss + self.auxiliary()
+
+    def batch_loss(self, graphs: Graphs, labels: Tensor) -> Tensor:
+        """Loss of graphs and their labels ``[B]``."""
+        if self.label_floor is not None:
+            labels = labels.clamp(min=self.label_floor)
+        if self.own_loss is None:
+            return self.loss_function(self.predictor(graphs), labels)
+        return self.own_loss(graphs, labels)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """A fresh optimizer; called again at the beginning of each phase."""
@@ -168,15 +171,19 @@ class PredictorTask(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Set the learning rate of this epoch."""
-        index, epoch = self.phase_of(self.current_epoch)
-        phase = self.phases[index]
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        base = optimizer.defaults["lr"] if phase.learning_rate is None else phase.learning_rate
         for group in optimizer.param_groups:
-            group["lr"] = base * self.schedule(epoch, phase.epochs)
+            group["lr"] = self.learning_rate(self.current_epoch, optimizer.defaults["lr"])
         self._loss_sum = torch.zeros((), device=self.device)
         self._steps = 0
+
+    def learning_rate(self, epoch: int, configured: float) -> float:
+        """Of an epoch of the fit; ``configured`` is the optimizer's."""
+        index, within = self.phase_of(epoch)
+        phase = self.phases[index]
+        base = configured if phase.learning_rate is None else phase.learning_rate
+        return base * self.schedule(within, phase.epochs)
 
     @property
     def epoch_loss(self) -> float:
@@ -190,9 +197,18 @@ class PredictorTask(LightningModule):
             NaspError: if the loss is no longer finite.
         """
         loss = self.epoch_loss
-        if not loss == loss or loss in (float("inf"), float("-inf")):
-            raise NaspError(
-                f"the training loss is {loss} in epoch {self.current_epoch}: lower optimizer.lr, "
-                "or check the benchmark's labels"
-            )
+        check_loss(loss, self.current_epoch)
         self.log("train/loss", loss)
+
+
+def check_loss(loss: float, epoch: int) -> None:
+    """Refuse to go on with an epoch's mean loss that is not finite.
+
+    Raises:
+        NaspError: with the remedy.
+    """
+    if not math.isfinite(loss):
+        raise NaspError(
+            f"the training loss is {loss} in epoch {epoch}: lower optimizer.lr, or check the "
+            "benchmark's labels"
+        )
