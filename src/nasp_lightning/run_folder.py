@@ -62,14 +62,26 @@ def _set(value: Any) -> Any:
 
 
 def finished_results(folder: Path, expected_hash: str) -> dict[str, Any] | None:
-    """Results of a finished run, or None: results.json must be whole and carry the hash."""
+    """Results of a finished run, or None.
+
+    ``results.json`` must be whole and carry the hash, and the files outside the run's folder that
+    it lists under ``files`` must have the sizes that they had.
+    """
     try:
         results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(results, dict) or results.get("config_hash") != expected_hash:
         return None
-    return results
+    sizes = results.get("files") or {}
+    return results if all(_size(path) == size for path, size in sizes.items()) else None
+
+
+def _size(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return None
 
 
 def check_source(results: dict[str, Any], config: DictConfig | dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nasp_lightning.error import NaspError
 
@@ -28,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m nasp_lightning.benchmark",
         description="Benchmark tables: what is here, what is missing, and how to get it.",
     )
-    commands = parser.add_subparsers(required=True, metavar="status|fetch|verify|import")
+    commands = parser.add_subparsers(required=True, metavar="status|fetch|verify|import|export")
     status = commands.add_parser("status", help="sources, converted tables, experiments")
     status.set_defaults(run=_status)
     fetch = commands.add_parser("fetch", help="fetch a benchmark's official file")
@@ -38,11 +39,17 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="check every converted table; status 1 on damage")
     verify.add_argument("--all", action="store_true", help="also the fetched official files")
     verify.set_defaults(run=_verify)
-    imported = commands.add_parser("import", help="convert a CSV into the cache under a name")
-    imported.add_argument("file", type=Path, help="a .csv or .csv.gz file")
-    imported.add_argument("--columns", required=True, help="map of columns: a YAML file or a stem")
+    imported = commands.add_parser(
+        "import", help="convert a CSV, or what job=build_benchmark built, into the cache"
+    )
+    imported.add_argument("file", type=Path, help="a .csv or .csv.gz file, or a build's folder")
+    imported.add_argument("--columns", help="map of columns of a CSV: a YAML file or a stem")
     imported.add_argument("--name", required=True, help="what the benchmark is called")
     imported.set_defaults(run=_import)
+    exported = commands.add_parser("export", help="pack a folder of job=build_benchmark")
+    exported.add_argument("folder", type=Path, help="finished or not; what is there is packed")
+    exported.add_argument("file", type=Path, help="to write, such as mine.json.gz")
+    exported.set_defaults(run=_export)
     return parser
 
 
@@ -79,13 +86,46 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     from nasp_lightning.benchmark import csv
+    from nasp_lightning.benchmark.build import is_build, read_build
 
     target = csv.imported_path(options.name)
-    table = csv.load_table(options.file, options.columns, benchmark=options.name)
+    if is_build(options.file):
+        table = _module_of(options.file).make_table(read_build(options.file), options.file)
+    elif options.columns is None:
+        raise NaspError(
+            f"{options.file}: a CSV needs --columns; a folder of job=build_benchmark has build.json"
+        )
+    else:
+        table = csv.load_table(options.file, options.columns, benchmark=options.name)
     table.save(target)
     print(f"{options.name}: {len(table):,} architectures of {table.space}, in {target}")
     print(f'load it with load_benchmark("csv", benchmark="{options.name}")')
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from nasp_lightning.benchmark.build import pack, read_build
+
+    build = read_build(options.folder)
+    table = _module_of(options.folder).make_table(build, options.folder)  # refuses what is amiss
+    pack(build, options.file)
+    said = table.provenance
+    print(
+        f"{said['benchmark']}, fidelity {said['fidelity']}: {said['count']:,} of {said['size']:,} "
+        f"members, the first {said['prefix']:,} without a gap, in {options.file}"
+    )
+    return 0
+
+
+def _module_of(path: Path) -> Any:
+    """The benchmark's module that makes tables of a build."""
+    from nasp_lightning.benchmark import tinynano
+    from nasp_lightning.benchmark.build import read_build
+
+    name = read_build(path).manifest["benchmark"]
+    if name != "tinynano":
+        raise NaspError(f"{path} is a build of {name}; tables are made of tinynano's")
+    return tinynano
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ class Source:
 
 def sources() -> list[Source]:
     """Every source that a benchmark can be read from, present or not."""
-    return [*_nasbench101(), *_nasbench201(), *_csv_files("macro"), *_csv_files("spikenas")]
+    csv_files = [*_csv_files("macro"), *_csv_files("spikenas")]
+    return [*_nasbench101(), *_nasbench201(), *csv_files, *_tinynano()]
 
 
 def _nasbench101() -> Iterator[Source]:
@@ -54,6 +55,15 @@ def _csv_files(benchmark: str) -> Iterator[Source]:
 
     files = import_module(f"nasp_lightning.benchmark.{benchmark}").FILES
     yield _located(benchmark, "csv", lambda: csv.locate(benchmark, files))
+
+
+def _tinynano() -> Iterator[Source]:
+    from nasp_lightning.benchmark import tinynano
+
+    for fidelity in tinynano.shipped():
+        yield Source("tinynano", f"{fidelity} (in the package)", tinynano.shipped_path(fidelity))
+    for fidelity, folder in tinynano.built().items():
+        yield Source("tinynano", f"{fidelity} (built here)", folder)
 
 
 def _located(benchmark: str, name: str, locate: Callable[[], Path]) -> Source:

@@ -13,7 +13,7 @@ import math
 import mmap
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,28 @@ class BenchmarkTable:
                 f"it has: {have}"
             )
         return self.metrics[name]
+
+    def take(self, rows: Array, **provenance: Any) -> BenchmarkTable:
+        """The table of some rows, in their order.
+
+        Args:
+            rows: ``[n]`` numbers, or ``[N]`` bool.
+            provenance: what the new table says of itself beside, or in place of, this one's.
+        """
+        groups = {
+            group: {name: array[rows] for name, array in arrays.items()}
+            for group, arrays in self._groups().items()
+        }
+        return replace(
+            self,
+            operations=self.operations[rows],
+            adjacency=None if self.adjacency is None else self.adjacency[rows],
+            keys=None if self.keys is None else self.keys[rows],
+            metrics=groups["metrics"],
+            costs=groups["costs"],
+            curves=groups["curves"],
+            provenance={**self.provenance, **provenance},
+        )
 
     def save(self, path: Path) -> None:
         """Write the table to one file, atomically.

@@ -57,6 +57,12 @@ def shipped() -> list[str]:
     return sorted(file.name.removeprefix("tinynano_").removesuffix(".json.gz") for file in files)
 
 
+def built() -> dict[str, Path]:
+    """Fidelity to default folder, of those that were begun here."""
+    folders = sorted(path.parent for path in built_path("x").parent.glob(f"tinynano_*/{MANIFEST}"))
+    return {folder.name.removeprefix("tinynano_"): folder for folder in folders}
+
+
 def locate(source: str, path: str | Path | None = None) -> Path:
     """Folder or packed file of a fidelity: ``path``, the package's, or the default folder.
 
@@ -156,7 +162,12 @@ def make_table(build: Build, origin: Path) -> BenchmarkTable:
 def _space(identity: dict[str, Any]) -> Any:
     from nasp_lightning.space.tinynano import TinyNano
 
-    return TinyNano(count=None, **identity["space"])
+    try:
+        return TinyNano(count=None, **identity["space"])
+    except TypeError as error:
+        raise NaspError(
+            f"a build of tinynano with another space than this version's: {error}"
+        ) from error
 
 
 def _ordered(build: Build, origin: Path) -> tuple[list[dict[str, Any]], list[int]]:

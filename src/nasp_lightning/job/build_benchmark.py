@@ -35,7 +35,7 @@ from nasp_lightning.evaluator.training import Training, TrainingRecipe, hold_out
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.provenance import versions
 from nasp_lightning.run_folder import config_hash
-from nasp_lightning.storage import cache_dir, locked, write_json
+from nasp_lightning.storage import cache_dir, write_json
 
 log = logging.getLogger(__name__)
 
@@ -66,25 +66,25 @@ def run(config: Config, folder: Path) -> Config:
     check_whole("job.concurrent", job["concurrent"])
     training = make_training(config)
     manifest = make_manifest(config, training)
-    with locked(folder / ".run"):
-        records = build(config, training, manifest, space, rows)
-        store = ShardStore(built_folder(config))
-        results = {
-            "format": FORMAT,
-            "config_hash": config_hash(config),
-            "name": config["name"],
-            "benchmark": config["benchmark"]["name"],
-            "fidelity": job["fidelity"]["name"],
-            "recipe_hash": identity_hash(manifest),
-            "path": str(store.folder),
-            "members": len(rows),
-            "first_member": rows[0],
-            **measured(list(records.values())),
-            "seed": config["seed"],
-            "files": {str(store.path(key)): store.path(key).stat().st_size for key in records},
-            "versions": versions(),
-        }
-        write_json(folder / "results.json", results)
+    # No lock on the run's folder: the same words given twice share the work, record by record.
+    records = build(config, training, manifest, space, rows)
+    store = ShardStore(built_folder(config))
+    results = {
+        "format": FORMAT,
+        "config_hash": config_hash(config),
+        "name": config["name"],
+        "benchmark": config["benchmark"]["name"],
+        "fidelity": job["fidelity"]["name"],
+        "recipe_hash": identity_hash(manifest),
+        "path": str(store.folder),
+        "members": len(rows),
+        "first_member": rows[0],
+        **measured(list(records.values())),
+        "seed": config["seed"],
+        "files": {str(store.path(key)): store.path(key).stat().st_size for key in records},
+        "versions": versions(),
+    }
+    write_json(folder / "results.json", results)
     _print(results)
     return results
 
