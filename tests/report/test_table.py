@@ -105,3 +105,30 @@ def test_csv_is_unrounded(write_run: WriteRun, tmp_path: Path):
     assert (changed["comparable"], changed["difference"]) == ("no", "")
     assert "source csv" in changed["not_comparable_because"]
     assert by_method["mine"]["published_kendall_tau"] == ""
+
+
+@pytest.mark.parametrize(
+    ("spent", "told", "note", "budget"),
+    [
+        (0.215, "424 + 0.215 [1]", "what the Estimation Codes cost, in labels", "424.215"),
+        (None, "424 [1]", "and codes or proxies, whose cost is not stated", ""),
+        (0.0, "424", None, "424"),
+    ],
+)
+def test_labels_and_what_codes_cost(
+    spent: float | None,
+    told: str,
+    note: str | None,
+    budget: str,
+    write_run: WriteRun,
+    tmp_path: Path,
+):
+    code = {"estimation_code": "train", "queried_codes": 143, "code_labels": spent}
+    write_run(predictor="siamese", variant={"estimation_code": "train"}, **code)
+    (cell,) = cells(tmp_path)
+    assert cell["labels"] == told
+    rows = summarise(collect_runs([tmp_path]))
+    (table,) = build_tables(rows)
+    assert table.notes == ([] if note is None else [note])
+    (record,) = csv.DictReader(io.StringIO(to_csv(rows)))
+    assert record["budget"] == budget

@@ -51,6 +51,8 @@ class Run:
         train_labels: labels that the predictor was fitted on.
         queried_labels: all labels that the method asked for, those included.
         scores: the values of :data:`SCORES`; None where the run has none.
+        queried_codes: architectures whose extra inputs (codes, proxies) were used.
+        code_labels: what those cost in labels; None where that is not stated.
         variant: settings that deviate from the method's defaults, by their config path.
         phases: the scores and labels after each training phase, by the phase's name.
         first_phase: whether this is the plain predictor inside a self-evolution run.
@@ -83,6 +85,8 @@ class Run:
     top_k: int | None = None
     fit_seconds: float | None = None
     rank_seconds: float | None = None
+    queried_codes: int = 0
+    code_labels: float | None = None
     variant: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, dict[str, Any]] = field(default_factory=dict)
     first_phase: bool = False
@@ -199,6 +203,8 @@ def _parse(folder: Path, content: dict[str, Any]) -> Run:
         top_k=None if top_k is None else int(top_k),
         fit_seconds=number(content.get("fit_seconds")),
         rank_seconds=number(content.get("rank_seconds")),
+        queried_codes=int(number(content.get("queried_codes")) or 0),
+        code_labels=number(content.get("code_labels")),
         variant=_table(content, "variant"),
         phases={
             name: phase

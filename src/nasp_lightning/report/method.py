@@ -24,6 +24,11 @@ PHRASES = {
     "predictor.encoder=mlp": "MLP instead of transformer",
     "predictor.heads=4, predictor.invariant_heads=0": "self-attention heads only",
     "predictor.published_nb201=false": "repaired graph branches",
+    "predictor.nsam=true": "NSAM",
+    "estimation_code=null": "naive",
+    "estimation_code=proxy": "proxy as code",
+    "estimation_code=table": "the table's losses as code",
+    "estimation_code=train": "Estimation Code",
 }
 UNSAID_LOSSES = ("", "mse", "own")
 

@@ -47,6 +47,8 @@ class Row:
         scores: mean and deviation by the names of :data:`~.collect.SCORES`.
         train_labels: labels that the predictor was fitted on.
         queried_labels: all labels asked for, those included.
+        codes: whether extra inputs (Estimation Codes, proxies) of architectures were used.
+        code_labels: what those cost in labels, the mean over seeds; None where that is not stated.
         published: the paper's number, or None.
         reasons: why the two cannot be compared; empty where they can.
     """
@@ -70,6 +72,8 @@ class Row:
     fit_seconds: float | None = None
     train_labels: int | None = None
     queried_labels: int | None = None
+    codes: bool = False
+    code_labels: float | None = None
     published: Published | None = None
     reasons: tuple[str, ...] = ()
 
@@ -145,6 +149,8 @@ def first_phase(run: Run) -> Run | None:
         framework="supervised",
         scores=scores,
         queried_labels=run.train_labels if labels is None else int(labels),
+        queried_codes=int(number(phase.get("queried_codes")) or 0),
+        code_labels=number(phase.get("code_labels")),
         fit_seconds=number(phase.get("fit_seconds")),
         rank_seconds=None,
         variant=_plain_variant(run.variant),
@@ -249,6 +255,8 @@ def _row(runs: list[Run], published: Sequence[Published]) -> Row:
         if (spread := _spread([run.scores.get(name) for run in runs])) is not None
     }
     fit = _spread([run.fit_seconds for run in runs])
+    codes = any(run.queried_codes for run in runs)
+    code_labels = _spread([run.code_labels for run in runs]) if codes else None
     return Row(
         benchmark=run.benchmark,
         dataset=run.dataset,
@@ -275,6 +283,8 @@ def _row(runs: list[Run], published: Sequence[Published]) -> Row:
         fit_seconds=None if fit is None else fit.mean,
         train_labels=max(run.train_labels for run in runs),
         queried_labels=max(run.queried_labels for run in runs),
+        codes=codes,
+        code_labels=None if code_labels is None else code_labels.mean,
         published=found,
         reasons=differences(run, found) if found is not None else (),
     )

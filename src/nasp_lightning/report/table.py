@@ -69,7 +69,7 @@ def _cells(row: Row, table: Table) -> tuple[str, ...]:
         which = "all seeds" if row.first_phase_seeds == len(row.seeds) else share
         seeds += " " + table.note(f"{which} from the self-evolution runs' first phase")
     published, difference = _published_cells(row, table)
-    return row.split, row.method, _tau(row), seeds, _labels(row), published, difference
+    return row.split, row.method, _tau(row), seeds, _labels(row, table), published, difference
 
 
 def _tau(row: Row) -> str:
@@ -78,11 +78,18 @@ def _tau(row: Row) -> str:
     return f"{tau.mean:.3f}" + ("" if tau.deviation is None else f" ± {tau.deviation:.3f}")
 
 
-def _labels(row: Row) -> str:
+def _labels(row: Row, table: Table) -> str:
     if row.train_labels is None or row.queried_labels is None:
         return ""
     extra = row.queried_labels - row.train_labels
-    return f"{row.train_labels} + {extra}" if extra > 0 else str(row.train_labels)
+    told = f"{row.train_labels} + {extra}" if extra > 0 else str(row.train_labels)
+    if row.code_labels:
+        told += (
+            f" + {row.code_labels:.3g} {table.note('what the Estimation Codes cost, in labels')}"
+        )
+    elif row.codes and row.code_labels is None:
+        told += f" {table.note('and codes or proxies, whose cost is not stated')}"
+    return told
 
 
 def _published_cells(row: Row, table: Table) -> tuple[str, str]:
@@ -192,6 +199,8 @@ def _record(row: Row) -> Iterator[tuple[str, Any]]:
     yield "first_phase_seeds", row.first_phase_seeds
     yield "train_labels", row.train_labels
     yield "queried_labels", row.queried_labels
+    yield "code_labels", row.code_labels
+    yield "budget", budget(row)
     for name in SCORES:
         spread = row.scores.get(name)
         yield f"{name}_mean", spread.mean if spread else None
@@ -204,6 +213,13 @@ def _record(row: Row) -> Iterator[tuple[str, Any]]:
     yield "comparable", _yes(not row.reasons) if published and run else None
     yield "not_comparable_because", "; ".join(row.reasons) if run else None
     yield "difference", row.difference
+
+
+def budget(row: Row) -> float | None:
+    """Labels and codes of a run together, in labels; None where the codes' cost is not stated."""
+    if row.queried_labels is None or (row.codes and row.code_labels is None):
+        return None
+    return row.queried_labels + (row.code_labels or 0)
 
 
 def _yes(value: bool) -> str:
