@@ -96,7 +96,7 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
         tinynano.load_table(path=write(tmp_path / "d", strange))
     other = {**build.manifest["identity"], "space": {"colour": "red"}}
     strange = Build({**build.manifest, "identity": other}, build.records)
-    with pytest.raises(NaspError, match=r"another version's space"):
+    with pytest.raises(NaspError, match=r"another space than this version's"):
         tinynano.load_table(path=write(tmp_path / "e", strange))
 
 
