@@ -79,7 +79,8 @@ def reference(predictor: Siamese, graphs: Graphs, row: int) -> tuple[float, floa
         for direction, operator in enumerate((matrix, matrix.T)):
             at = (direction * copies + copy) * 8
             part = slice(at, at + 8)
-            mixed = operator @ value @ state[f"{name}.weight"][:, part]
+            own = slice(copy * 8, copy * 8 + 8)
+            mixed = operator @ value @ state[f"{name}.weight"][direction][:, own]
             halves.append(F.mish(norm(mixed, f"{name}.norm", part)))
         return (halves[0] + halves[1]) / 2
 
@@ -102,7 +103,7 @@ def reference(predictor: Siamese, graphs: Graphs, row: int) -> tuple[float, floa
         -1, 8
     )
     key = convolve(F.mish(norm(raised, "fusion.norm", slice(None))), "fusion.key")
-    copies = state["fusion.query.weight"].shape[1] // 16
+    copies = state["fusion.query.weight"].shape[2] // 8
     query = convolve(value, "fusion.query", 0, copies)
     own = convolve(value, "fusion.query", copies - 1, copies)
     fused = convolve(value + attend(query, key, own), "fusion.out")

@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasp_lightning.predictor.dense import linear
 from nasp_lightning.predictor.graph import real_tokens, token_adjacency, with_self_loops
+from nasp_lightning.predictor.normalised_mish import folded, mish_, normalised_mish
 from nasp_lightning.space.base import Graphs, Shape
 
 EPSILON = 1e-4  # of batch normalisation, as published
@@ -25,11 +26,11 @@ class Topology(NamedTuple):
     """What the layers know of the graphs.
 
     Attributes:
-        adjacency: ``[B, T, T]`` float32, A + I.
+        operators: ``[B, 2, T, T]`` float32, A + I and its transpose.
         real: ``[B, T]`` bool, False for padded slots; None where none is padded.
     """
 
-    adjacency: Tensor
+    operators: Tensor
     real: Tensor | None
 
     @classmethod
@@ -38,17 +39,13 @@ class Topology(NamedTuple):
         adjacency, real = token_adjacency(graphs, shape), real_tokens(graphs, shape)
         if real is not None:
             adjacency = adjacency * (real.unsqueeze(2) & real.unsqueeze(1))
-        return cls(with_self_loops(adjacency), real)
+        looped = with_self_loops(adjacency)
+        return cls(torch.stack([looped, looped.transpose(1, 2)], 1), real)
 
-
-def normalise(norm: nn.BatchNorm1d, hidden: Tensor, real: Tensor | None) -> Tensor:
-    """Batch normalisation of ``[B, T, C]`` over the real tokens; zero elsewhere."""
-    if real is None:
-        found: Tensor = norm(hidden.flatten(0, 1))
-        return found.view_as(hidden)
-    spread = torch.zeros_like(hidden)
-    spread[real] = norm(hidden[real]).to(hidden.dtype)
-    return spread
+    @property
+    def flat_real(self) -> Tensor | None:
+        """``[B · T]``, or None."""
+        return None if self.real is None else self.real.flatten()
 
 
 def glorot_(weight: Tensor, inputs: int, outputs: int) -> None:
@@ -79,21 +76,32 @@ class BidirectionalConvolution(nn.Module):
         tokens: bool = False,
     ) -> None:
         super().__init__()
-        self.tokens = tokens
-        self.weight = nn.Parameter(torch.empty(inputs, 2 * copies * outputs))
-        glorot_(self.weight.data, inputs, outputs)
+        self.tokens, self.inputs = tokens, inputs
+        start = torch.empty(inputs, 2, copies * outputs)
+        glorot_(start, inputs, outputs)
+        self.weight = nn.Parameter(start.transpose(0, 1).contiguous())
         self.norm = nn.BatchNorm1d(2 * copies * outputs, EPSILON, momentum)
 
     def forward(self, features: Tensor, topology: Topology) -> Tensor:
         """``[B, T, G · H]`` from ``[B, T, E]`` features or ``[B, T]`` tokens."""
-        multiplied = (
-            F.embedding(features.int(), self.weight) if self.tokens else features @ self.weight
-        )
-        along, against = multiplied.chunk(2, -1)
-        adjacency = topology.adjacency
-        mixed = torch.cat([adjacency @ along, adjacency.transpose(1, 2) @ against], -1)
-        first, second = F.mish(normalise(self.norm, mixed, topology.real)).chunk(2, -1)
-        return (first + second) / 2
+        if self.tokens:
+            known = torch.arange(self.inputs, device=features.device)
+            features = (features.unsqueeze(-1) == known).to(self.weight.dtype)
+        batch, length, _ = features.shape
+        mixed = topology.operators.flatten(1, 2) @ features
+        mixed = mixed.unflatten(1, (2, length)).transpose(0, 1).reshape(2, batch * length, -1)
+        if self.training or torch.is_grad_enabled():
+            hidden = normalised_mish(self.norm, mixed @ self.weight, topology.flat_real)
+            return hidden.sum(0).mul(0.5).unflatten(0, (batch, length))
+        return self._inferred(mixed, topology.flat_real).unflatten(0, (batch, length))
+
+    def _inferred(self, mixed: Tensor, real: Tensor | None) -> Tensor:
+        """``[N, G · H]`` in evaluation mode: the normalisation becomes part of the weights."""
+        factor, shift = folded(self.norm, (2, 1, self.weight.shape[2]))
+        weight = (self.weight * factor).transpose(1, 2)
+        halves = [linear(mixed[at], weight[at], shift[at, 0]) for at in range(2)]
+        mean = mish_(halves[0]).add_(mish_(halves[1])).mul_(0.5)
+        return mean if real is None else mean.mul_(real.unsqueeze(-1))
 
 
 def directed_attention(query: Tensor, key: Tensor, value: Tensor, topology: Topology) -> Tensor:
@@ -103,13 +111,11 @@ def directed_attention(query: Tensor, key: Tensor, value: Tensor, topology: Topo
     token without an edge has the logit 0, not −∞. Absent tokens have −∞.
     """
     similarity = query @ key.transpose(1, 2)
-    total = torch.zeros_like(value)
-    for matrix in (topology.adjacency, topology.adjacency.transpose(1, 2)):
-        logits = similarity * matrix
-        if topology.real is not None:
-            logits = logits.masked_fill(~topology.real.unsqueeze(1), float("-inf"))
-        total = total + logits.softmax(-1) @ value
-    return total
+    logits = similarity.unsqueeze(1) * topology.operators
+    if topology.real is not None:
+        logits = logits.masked_fill(~topology.real[:, None, None, :], float("-inf"))
+    attention = logits.softmax(-1).sum(1)
+    return attention @ value
 
 
 class NodeAttention(nn.Module):
@@ -149,7 +155,7 @@ class EstimationFusion(nn.Module):
         self, tokens: int, code: int, hidden: int, momentum: float | None, shared_value: bool
     ) -> None:
         super().__init__()
-        self.shape = (tokens, hidden)
+        self.shape, self.shared = (tokens, hidden), shared_value
         self.raise_code = nn.Linear(code, tokens * hidden)
         glorot_(self.raise_code.weight.data, code, tokens * hidden)
         nn.init.zeros_(self.raise_code.bias)
@@ -163,10 +169,11 @@ class EstimationFusion(nn.Module):
     def forward(self, features: Tensor, code: Tensor, topology: Topology) -> Tensor:
         """``[B, T, H]`` from ``[B, T, H]`` and codes ``[B, F]``."""
         raised = self.raise_code(code).unflatten(1, self.shape)
-        raised = F.mish(normalise(self.norm, raised, topology.real))
+        raised = normalised_mish(self.norm, raised.flatten(0, 1), topology.flat_real)
+        raised = raised.unflatten(0, features.shape[:2])
         key = self.key(raised, topology)
         projected = self.query(features, topology)
-        query, value = projected[..., : self.shape[1]], projected[..., -self.shape[1] :]
+        query, value = (projected, projected) if self.shared else projected.chunk(2, -1)
         attended = directed_attention(query, key, value, topology)
         mixed: Tensor = self.out(features + attended, topology)
         return mixed

@@ -31,6 +31,7 @@ FIELDS = (
     *("method", "benchmark", "dataset", "source", "space_size", "labels", "repeats"),
     *("regret_mean", "regret_std", "regret_standard_error", "best_found_mean"),
     *("best_found_std", "best_reachable", "label_metric", "test_metric"),
+    *("regret_low", "regret_high"),
 )
 
 
@@ -52,7 +53,10 @@ class SearchRun:
 
 @dataclass(frozen=True)
 class Point:
-    """Regret after a number of labels, over all repeats, as fractions."""
+    """Regret after a number of labels, over all repeats, as fractions.
+
+    ``interval`` is the 95 % bootstrap interval of its mean where a strategy has that point alone.
+    """
 
     labels: int
     repeats: int
@@ -60,6 +64,7 @@ class Point:
     regret_std: float
     best_mean: float
     best_std: float
+    interval: tuple[float, float] | None = None
 
     @property
     def error(self) -> float:
@@ -163,6 +168,8 @@ def _panel(content: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _name(content: dict[str, Any]) -> str:
+    if content["search"] == "n_plus_k":  # variants have names of their own in its experiments
+        return f"{content['name']}, N+{content['settings'].get('top_k', '?')}"
     name = str(content["search"])
     if content["predictor"]:
         name += f" {content['predictor']}"
@@ -175,6 +182,8 @@ def _name(content: dict[str, Any]) -> str:
 
 def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
     import numpy as np
+
+    from nasp_lightning.metric.functional import bootstrap_interval
 
     lengths = sorted({run.regret.shape[1] for run in runs})
     anytime = bool(runs[0].content["anytime"])
@@ -194,6 +203,7 @@ def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
             float(regret.std(ddof=1)) if several else math.nan,
             float(best.mean()),
             float(best.std(ddof=1)) if several else math.nan,
+            None if anytime or not several else bootstrap_interval(regret),
         )
 
 
@@ -251,6 +261,7 @@ def regret_csv(methods: Sequence[Method]) -> str:
                     *(method.name, *_panel(content), point.labels, point.repeats),
                     *("" if math.isnan(value) else repr(value) for value in (*numbers, *found)),
                     *(content["label_metric"], content["test_metric"]),
+                    *(("", "") if point.interval is None else map(repr, point.interval)),
                 ]
             )
     return text.getvalue()
@@ -259,8 +270,8 @@ def regret_csv(methods: Sequence[Method]) -> str:
 def plot_regret(methods: Sequence[Method], folder: Path, logarithmic: bool = False) -> list[Path]:
     """Write ``<benchmark>_<dataset>_<source>_<size>_regret.png`` and ``.svg``.
 
-    Lines are means over repeats, bands one standard error; marks with error bars are budgets
-    of strategies that cannot be stopped before.
+    Lines are means over repeats, bands one standard error; marks are budgets of strategies that
+    cannot be stopped before, with 95 % bootstrap intervals.
 
     Args:
         methods: of :func:`summarise_searches`.
@@ -296,8 +307,15 @@ def _draw(figure: Any, methods: Sequence[Method], names: Sequence[str], logarith
             high = [mean + error for mean, error in zip(means, errors, strict=True)]
             axes.fill_between(labels, low, high, color=colour, alpha=0.2, linewidth=0)
         else:
+            bars: Any = errors
+            if all(point.interval is not None for point in method.points):
+                ends = [point.interval or (0.0, 0.0) for point in method.points]
+                bars = [
+                    [mean - 100 * low for mean, (low, _) in zip(means, ends, strict=True)],
+                    [100 * high - mean for mean, (_, high) in zip(means, ends, strict=True)],
+                ]
             style = {"marker": MARKERS[index % len(MARKERS)], "markersize": 6, "capsize": 2.5}
-            axes.errorbar(labels, means, errors, color=colour, label=method.name, lw=1.2, **style)
+            axes.errorbar(labels, means, bars, color=colour, label=method.name, lw=1.2, **style)
     _dress(axes, methods, logarithmic)
 
 
