@@ -87,3 +87,11 @@ def test_a_benchmark_file_that_was_changed_since(tmp_path: Path) -> None:
         check_source(results, config)
     for harmless in ({"benchmark": {"path": None}}, {"benchmark": {"path": str(tmp_path)}}, {}):
         check_source(results, harmless)
+
+
+def test_where_codes_are_computed_does_not_name_a_run() -> None:
+    def named(**code: object) -> str:
+        return config_hash({"seed": 0, "estimation_code": {"seed": 1, **code}})
+
+    assert named(concurrent=4, folder="codes") == named(concurrent=1) == named()
+    assert named(cost=0.1) != named()

@@ -10,6 +10,8 @@ import torch
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.siamese import Siamese
+from nasp_lightning.space.nasbench201 import NASBench201
 from tests.tiny import space, tiny_table
 
 
@@ -222,3 +224,61 @@ def test_shuffled_inputs_are_the_same_ones_elsewhere() -> None:
     assert float((own == shuffled).float().mean()) < 0.1
     with pytest.raises(NaspError, match=r"data\.shuffle_features=-1"):
         make(proxied(), features=["synflow"], shuffle_features=-1)
+
+
+class Given:
+    """Codes of two numbers that name their row; notes what it was asked for."""
+
+    length, cost = 2, 0.5
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def codes(self, rows: Any) -> Any:
+        self.asked.append(rows.tolist())
+        return np.stack([rows, -rows], axis=1).astype(np.float32)
+
+
+def test_codes_are_asked_for_once_and_where_they_are_needed() -> None:
+    given = Given()
+    data = make(code=given)
+    assert data.shape.features == 2
+    assert data.graphs.features is not None
+    assert data.graphs.features.isnan().all()
+    data.need(np.array([7, 3, 7]))
+    data.need(np.array([3, 4]))
+    assert given.asked == [[3, 7], [4]]
+    assert data.graphs.features[[3, 7, 4]].tolist() == [[3, -3], [7, -7], [4, -4]]
+    assert data.graphs.features.isnan().any(1).sum() == 97
+    assert data.queried_codes == 3
+    data.epoch_order(0)
+    assert given.asked[2] == sorted(set(data.train_indices) - {3, 4, 7})
+
+
+def test_a_ranking_asks_for_its_shortlist() -> None:
+    given = Given()
+    sizes = {"train_size": 20, "validation_size": 0}
+    data = ArchitectureData(tiny_table(), NASBench201("dataflow"), **sizes, code=given)
+    rows = np.random.default_rng(0).permutation(100)[:40]
+    torch.manual_seed(0)
+    predictor = Siamese(data.shape, 4, top=5)
+    scores = data.scores(predictor, rows)
+    assert scores.shape == (40,)
+    assert predictor.estimated is not None
+    assert given.asked == [sorted(rows[predictor.estimated.numpy()])]
+    assert set(np.argsort(-scores.numpy())[:5]) == set(predictor.estimated.tolist())
+
+
+def test_codes_of_a_killed_run_are_had_again() -> None:
+    data, given = make(code=Given()), Given()
+    data.need(np.array([9, 2]))
+    again = make(code=given)
+    again.load_state_dict(data.state_dict())
+    assert given.asked == [[2, 9]]
+    assert again.queried_codes == 2
+    assert make().state_dict() == {}
+
+
+def test_two_kinds_of_extra_inputs_are_refused() -> None:
+    with pytest.raises(NaspError, match=r"data\.features=\['synflow'\] and an estimation_code"):
+        make(proxied(), features=["synflow"], code=Given())

@@ -61,6 +61,14 @@ def test_the_random_state_outside_is_left_alone(tmp_path: Path) -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_a_ranking_may_ask_for_it(tmp_path: Path) -> None:
+    """Rankings run without gradients, and perhaps in half precision."""
+    wanted = code(tmp_path / "a").codes(np.array([1]))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        found = code(tmp_path / "b").codes(np.array([1]))
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_only_what_is_asked_for_is_trained_and_only_once(tmp_path: Path) -> None:
     first = code(tmp_path)
     found = first.codes(np.array([1, 4]))
@@ -176,7 +184,8 @@ def test_a_network_that_diverges_is_recorded_as_such(tmp_path: Path) -> None:
 def test_the_shipped_config_is_the_published_recipe() -> None:
     from hydra.utils import instantiate
 
-    config = compose_config("+estimation_code=train", "+network=tinynano")["estimation_code"]
+    words = ("estimation_code=train", "network@estimation_code.network=tinynano")
+    config = compose_config(*words)["estimation_code"]
     made = instantiate(config)(table())
     assert made.training == Recipe()
     assert made.cost == pytest.approx(0.0015)
@@ -191,8 +200,13 @@ def test_the_shipped_config_is_the_published_recipe() -> None:
     }
     with pytest.raises(NaspError, match="cifar10 is not found"):
         made.codes(np.array([0]))
-    with pytest.raises(NaspError, match="set it to what builds the networks"):
-        instantiate(compose_config("+estimation_code=train")["estimation_code"])(table())
+    spaces_own = compose_config("estimation_code=train")["estimation_code"]["network"]
+    assert spaces_own["_target_"].endswith(".NASBench201Network")
+    spiking = compose_config("estimation_code=train", "benchmark=spikenas")["estimation_code"]
+    with pytest.raises(NaspError, match="label of final epochs"):
+        instantiate(spiking)(table())
+    with pytest.raises(NaspError, match="name what builds the networks"):
+        instantiate({**spiking, "label_epochs": 200})(table())
 
 
 def test_cost() -> None:
@@ -209,7 +223,7 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
         code(tmp_path, recipe=Recipe()).codes(np.array([0]))
     with pytest.raises(NaspError, match="has no name that its codes could be kept under"):
         code(tmp_path, network=lambda operations: tiny_network(operations))
-    with pytest.raises(NaspError, match=r"estimation_code.network=None: set it to what builds"):
+    with pytest.raises(NaspError, match=r"estimation_code.network=None: name what builds"):
         code(tmp_path, network=None)
     with pytest.raises(NaspError, match=r"estimation_code.seed=-1"):
         code(tmp_path, seed=-1)

@@ -29,7 +29,7 @@ SMALL = (
     *("data.train_size=20", "data.monitor_size=20", "trainer.max_epochs=2"),
 )
 SAMPLING = ("framework.updates=3", "framework.initial=8", "framework.share=0.5")
-TIMED = {"fit_seconds", "rank_seconds", "versions"}
+TIMED = {"fit_seconds", "rank_seconds", "code_seconds", "versions"}
 fork = multiprocessing.get_context("fork")
 
 

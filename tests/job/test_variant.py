@@ -39,3 +39,15 @@ def test_a_predictor_of_ones_own_has_a_name_of_its_own() -> None:
     config = compose_config()
     config["predictor"] = {"_target_": "mine.Mine", "code": 3}
     assert variant(config) == {}
+
+
+def test_an_estimation_code_is_named_with_what_is_changed_of_it() -> None:
+    assert variant(compose_config("estimation_code=train"))["estimation_code"] == "train"
+    words = ("estimation_code.recipe.epochs=2", "estimation_code.network.cells=1")
+    changed = variant(compose_config("estimation_code=train", *words, "estimation_code.folder=a"))
+    assert changed == {
+        "estimation_code": "train",
+        "estimation_code.recipe.epochs": 2,
+        "estimation_code.network.cells": 1,
+    }
+    assert "estimation_code" not in variant(compose_config("estimation_code=none"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,6 +113,7 @@ class ArchitectureData(LightningDataModule):
     Attributes:
         graphs: the whole space, encoded.
         coded: ``[N]`` bool, whose extra inputs were used so far.
+        code_seconds: that finding or computing the codes took.
         shape: sizes of the encoding, with the number of extra inputs.
         train_metric: what training labels are; validation accuracy.
         test_metric: what the ranking is compared with; mean test accuracy where the source has
@@ -158,6 +160,7 @@ class ArchitectureData(LightningDataModule):
         self.graphs = space.encode(table.operations, table.adjacency)
         self.shape: Shape = space.shape
         self.code, self.coded = code, np.zeros(len(table), dtype=bool)
+        self.code_seconds = 0.0
         self._known = np.full(len(table), code is None)  # whose extra inputs are in place
         self._dealt: Indices | None = None  # whose extra inputs a row has instead of its own
         if shuffle_features is not None:
@@ -303,10 +306,12 @@ class ArchitectureData(LightningDataModule):
         lacking = lacking[~self._known[lacking]]
         if len(lacking):
             assert self.code is not None
+            began = time.perf_counter()
             asked = lacking if self._dealt is None else self._dealt[lacking]
             codes = torch.from_numpy(self.code.codes(asked))
             features[torch.from_numpy(lacking).to(features.device)] = codes.to(features.device)
             self._known[lacking] = True
+            self.code_seconds += time.perf_counter() - began
 
     @property
     def queried_codes(self) -> int:
@@ -346,11 +351,13 @@ class ArchitectureData(LightningDataModule):
         """Whose extra inputs were used, for a run that goes on after a kill."""
         if self.graphs.features is None:
             return {}
-        return {"coded": torch.from_numpy(np.flatnonzero(self.coded))}
+        rows = torch.from_numpy(np.flatnonzero(self.coded))
+        return {"coded": rows, "code_seconds": self.code_seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Have the codes again that a killed run had; computed ones are in their store."""
         self.need(state_dict["coded"].cpu().numpy())
+        self.code_seconds += state_dict["code_seconds"]
 
     @property
     def split_name(self) -> str:

@@ -66,6 +66,7 @@ def fit_classical(config: dict[str, Any], data: ArchitectureData, predictor: Any
         **code_costs(data.code, data.queried_codes, queried),
         "fit_seconds": fit_seconds,
         "rank_seconds": rank_seconds,
+        "code_seconds": data.code_seconds,
     }
     if isinstance(predictor, ProbabilisticPredictor):
         results["calibration"] = calibration(data, predictor)
