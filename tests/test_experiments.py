@@ -14,10 +14,15 @@ from hydra.utils import get_method, instantiate
 from nasp_lightning.benchmark.nasbench101 import load_table
 from nasp_lightning.benchmark.nasbench201 import derived_costs
 from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
+from nasp_lightning.benchmark.tinynano import make_table
 from nasp_lightning.cli import conf_dir
 from tests.benchmark.nasbench101_files import write_tiny
+from tests.benchmark.tinynano_files import made_up
 from tests.tiny import compose_config, tiny_table
 
+BUILDS = (
+    "tinynano_build",
+)  # need images, and no table: tests/job/test_build_benchmark.py runs them
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 SPLITS = sorted(path.stem for path in (conf_dir() / "split").glob("*.yaml"))
 SWEEPS = sorted(path.stem for path in (conf_dir() / "sweep").glob("*.yaml"))
@@ -69,6 +74,8 @@ def small_table(config: dict[str, Any], nasbench101: BenchmarkTable) -> Benchmar
         rng = np.random.default_rng(0)
         costs = {f"proxy/{proxy}": rng.random(len(table)) for proxy in proxies(config)}
         return replace(table, costs={**costs, **derived_costs(table.operations)})
+    if name == "tinynano":
+        return make_table(made_up(range(100)), Path("made_up"))
     return made_up_table(config)
 
 
@@ -96,7 +103,7 @@ def made_up_table(config: dict[str, Any]) -> BenchmarkTable:
     )
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - set(BUILDS)))
 def test_experiment(name: str, tmp_path: Path, nasbench101: BenchmarkTable) -> None:
     config = made_small(compose_config(f"+experiment={name}"))
     run = get_method(config["job"]["_target_"])
