@@ -8,11 +8,14 @@ a graph convolution, the runs of a repeated training) stand side by side.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+BLOCK = 1 << 17  # numbers of a tensor that are done at a time
+RUNS = 3  # dimensions of one run's features: directions, tokens, features
 LARGEST = 30.0  # above, mish(z) is z to the precision of float32, and u does not overflow
 
 
@@ -74,28 +77,40 @@ def _follow(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: Tensor 
 
 
 class _NormalisedMish(torch.autograd.Function):
-    """Several normalisations at once: value ``[..., N, C]``, scale and shift ``[..., 1, C]``."""
+    """Several normalisations at once: value ``[..., N, C]``, scale and shift ``[..., 1, C]``.
+
+    Many runs are done a block at a time, so that the dozen steps find it in the cache.
+    """
 
     @staticmethod
     def forward(
         value: Tensor, scale: Tensor, shift: Tensor, mask: Tensor | None, epsilon: float
     ) -> tuple[Tensor, ...]:
-        count: Tensor | int = value.shape[-2]
-        if mask is not None:
-            count, value = mask.sum(-2, keepdim=True), value * mask
-        mean = value.sum(-2, keepdim=True) / count
-        centred = value - mean
-        if mask is not None:
-            centred.mul_(mask)
-        variance = centred.square().sum(-2, keepdim=True) / count
-        inverse = (variance + epsilon).rsqrt()
-        inner = torch.addcmul(shift, centred, scale * inverse)
-        raised = inner.clamp_max(LARGEST).exp_().add_(1)
-        below = torch.addcmul(value.new_ones(()), raised, raised).reciprocal_()
-        found = torch.addcmul(inner, inner, below, value=-2)
-        if mask is not None:
-            found.mul_(mask)
-        return found, mean, variance, centred, inverse, inner, raised, below
+        found, centred, slope = (torch.empty_like(value) for _ in range(3))
+        mean, inverse = torch.empty_like(scale), torch.empty_like(scale)
+        variance, one = torch.empty_like(scale), value.new_ones(())
+        for part in _blocks(value):
+            own, real = value[part], None if mask is None else mask[part]
+            count = own.shape[-2] if real is None else real.sum(-2, keepdim=True)
+            own = own if real is None else own * real
+            middle = torch.div(own.sum(-2, keepdim=True), count, out=mean[part])
+            around = torch.sub(own, middle, out=centred[part])
+            if real is not None:
+                around.mul_(real)
+            torch.div(around.square().sum(-2, keepdim=True), count, out=variance[part])
+            factor = torch.rsqrt(variance[part] + epsilon, out=inverse[part]) * scale[part]
+            inner = torch.addcmul(shift[part], around, factor)
+            raised = inner.clamp_max(LARGEST).exp_().add_(1)
+            below = torch.addcmul(one, raised, raised).reciprocal_()
+            torch.addcmul(inner, inner, below, value=-2, out=found[part])
+            # mish' = 1 + 1/u · (4 z (1 − (2 + eᶻ) / u) − 2)
+            raised.add_(1).mul_(below)
+            torch.addcmul(inner, inner, raised, value=-1, out=raised)
+            torch.addcmul(one, raised.mul_(4).sub_(2), below, out=slope[part])
+            if real is not None:
+                found[part].mul_(real)
+                slope[part].mul_(real)
+        return found, mean, variance, centred, inverse, slope
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -106,22 +121,20 @@ class _NormalisedMish(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *others: Any) -> tuple[Tensor | None, ...]:
-        scale, mask, centred, inverse, inner, raised, below = ctx.saved_tensors
-        # mish' = 1 + 1/u · (4 z (1 − (2 + eᶻ) / u) − 2)
-        slope = torch.addcmul(below, below, raised)
-        slope = torch.addcmul(inner, inner, slope, value=-1).mul_(4).sub_(2)
-        slope = torch.addcmul(slope.new_ones(()), slope, below).mul_(gradient)
-        count: Tensor | int = inner.shape[-2]
-        if mask is not None:
-            count = mask.sum(-2, keepdim=True)
-            slope.mul_(mask)
-        to_shift = slope.sum(-2, keepdim=True)
-        with_value = (slope * centred).sum(-2, keepdim=True)
-        slope.addcmul_(centred, with_value * inverse.square() / -count).sub_(to_shift / count)
-        to_value = slope.mul_(scale * inverse)
-        if mask is not None:
-            to_value = to_value * mask
-        return to_value, with_value * inverse, to_shift, None, None
+        scale, mask, centred, inverse, slope = ctx.saved_tensors
+        to_value = torch.empty_like(centred)
+        to_scale, to_shift = torch.empty_like(scale), torch.empty_like(scale)
+        for part in _blocks(centred):
+            around, rate, real = centred[part], inverse[part], None if mask is None else mask[part]
+            count = around.shape[-2] if real is None else real.sum(-2, keepdim=True)
+            back = slope[part] * gradient[part]
+            total = torch.sum(back, -2, keepdim=True, out=to_shift[part])
+            along = torch.mul((back * around).sum(-2, keepdim=True), rate, out=to_scale[part])
+            back.addcmul_(around, along * rate / -count).sub_(total / count)
+            torch.mul(back, scale[part] * rate, out=to_value[part])
+            if real is not None:
+                to_value[part].mul_(real)
+        return to_value, to_scale, to_shift, None, None
 
     @staticmethod
     def vmap(
@@ -144,3 +157,12 @@ class _NormalisedMish(torch.autograd.Function):
         hidden = None if mask is None else first(mask, in_dims[3])
         found = _NormalisedMish.apply(*moved, hidden, epsilon)
         return found, (0,) * len(found)
+
+
+def _blocks(value: Tensor) -> Iterator[slice]:
+    """Parts of the first dimension that fit into the caches, where it is one of runs."""
+    size = len(value)
+    if value.ndim > RUNS and value.device.type == "cpu":
+        size = max(1, BLOCK * size // value.numel())
+    for start in range(0, len(value), size):
+        yield slice(start, start + size)

@@ -196,7 +196,7 @@ class Siamese(nn.Module):
     def _basic_scores(self, graphs: Graphs) -> Tensor:
         """``[N]`` scores of the basic branch, a part of the architectures at a time."""
         device = graphs.operations.device
-        size = 256 if device.type == "cpu" else 8192
+        size = 128 if device.type == "cpu" else 8192
         starts = range(0, len(graphs), size)
         parts = [self(graphs[slice(at, at + size)]).float() for at in starts]
         return torch.cat(parts) if parts else torch.zeros(0, device=device)

@@ -89,11 +89,11 @@ class BidirectionalConvolution(nn.Module):
             features = (features.unsqueeze(-1) == known).to(self.weight.dtype)
         batch, length, _ = features.shape
         mixed = topology.operators.flatten(1, 2) @ features
-        mixed = mixed.unflatten(1, (2, length)).transpose(0, 1).reshape(2, batch * length, -1)
+        mixed = mixed.view(batch, 2, length, -1).transpose(0, 1).reshape(2, batch * length, -1)
         if self.training or torch.is_grad_enabled():
             hidden = normalised_mish(self.norm, mixed @ self.weight, topology.flat_real)
-            return hidden.sum(0).mul(0.5).unflatten(0, (batch, length))
-        return self._inferred(mixed, topology.flat_real).unflatten(0, (batch, length))
+            return hidden.sum(0).mul(0.5).view(batch, length, -1)
+        return self._inferred(mixed, topology.flat_real).view(batch, length, -1)
 
     def _inferred(self, mixed: Tensor, real: Tensor | None) -> Tensor:
         """``[N, G · H]`` in evaluation mode: the normalisation becomes part of the weights."""
@@ -168,9 +168,8 @@ class EstimationFusion(nn.Module):
 
     def forward(self, features: Tensor, code: Tensor, topology: Topology) -> Tensor:
         """``[B, T, H]`` from ``[B, T, H]`` and codes ``[B, F]``."""
-        raised = self.raise_code(code).unflatten(1, self.shape)
-        raised = normalised_mish(self.norm, raised.flatten(0, 1), topology.flat_real)
-        raised = raised.unflatten(0, features.shape[:2])
+        raised = self.raise_code(code).view(-1, self.shape[1])
+        raised = normalised_mish(self.norm, raised, topology.flat_real).view(features.shape)
         key = self.key(raised, topology)
         projected = self.query(features, topology)
         query, value = (projected, projected) if self.shared else projected.chunk(2, -1)
