@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from hydra.utils import instantiate
 from rich.console import Console
 
@@ -35,7 +36,7 @@ from nasp_lightning.evaluator.training import Training, TrainingRecipe, hold_out
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.provenance import versions
 from nasp_lightning.run_folder import config_hash
-from nasp_lightning.storage import cache_dir, write_json
+from nasp_lightning.storage import cache_dir, write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def run(config: Config, folder: Path) -> Config:
     check_whole("job.concurrent", job["concurrent"])
     training = make_training(config)
     manifest = make_manifest(config, training)
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     # No lock on the run's folder: the same words given twice share the work, record by record.
     records = build(config, training, manifest, space, rows)
     store = ShardStore(built_folder(config))
@@ -76,6 +78,7 @@ def run(config: Config, folder: Path) -> Config:
         "benchmark": config["benchmark"]["name"],
         "fidelity": job["fidelity"]["name"],
         "recipe_hash": identity_hash(manifest),
+        "epochs": training.recipe.epochs,
         "path": str(store.folder),
         "members": len(rows),
         "first_member": rows[0],
@@ -258,4 +261,10 @@ def _print(results: Config) -> None:
         + ("" if best is None else f"; best test accuracy {100 * best:.2f} %"),
         highlight=False,
     )
-    console.print(f"records: {results['path']}", highlight=False, soft_wrap=True)
+    console.print(
+        f"open what is finished with benchmark={results['benchmark']} "
+        f"benchmark.source={results['fidelity']} benchmark.epochs={results['epochs']} "
+        f"benchmark.path={results['path']}",
+        highlight=False,
+        soft_wrap=True,
+    )
