@@ -90,7 +90,7 @@ def test_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_all_at_once_is_one_after_another(words: tuple[str, ...], tmp_path: Path) -> None:
-    kept = OTHER if any(word.startswith("predictor=") for word in words) else WORDS
+    kept: tuple[str, ...] = OTHER if any(word.startswith("predictor=") for word in words) else WORDS
     if "framework=supervised" in words:
         kept = tuple(word for word in kept if not word.startswith("framework."))
     found = {}
