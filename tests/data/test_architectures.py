@@ -269,6 +269,15 @@ def test_a_ranking_asks_for_its_shortlist() -> None:
     assert set(np.argsort(-scores.numpy())[:5]) == set(predictor.estimated.tolist())
 
 
+def test_codes_of_another_seed_are_its_own() -> None:
+    data = make(code=Given())
+    other = data.with_seed(3)
+    other.graphs = replace(other.graphs, features=data.graphs.features.clone())  # as on a GPU
+    for each in (data, other):
+        each.need(np.array([8]))
+        assert each.graphs.features[8].tolist() == [8, -8]
+
+
 def test_codes_of_a_killed_run_are_had_again() -> None:
     data, given = make(code=Given()), Given()
     data.need(np.array([9, 2]))

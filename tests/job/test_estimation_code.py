@@ -182,7 +182,7 @@ def test_predictors_that_rank_by_all_codes_ask_for_all(
     assert sorted(Counting.asked_for) == list(range(100))
     assert (results["queried_codes"], results["budget"]) == (100, 21.0)
     assert "100 are computed" in caplog.text
-    assert "1 % of a label each" in caplog.text
+    assert "cost: 1 % of a label each, 1 labels in all" in caplog.text
 
 
 @pytest.mark.parametrize(

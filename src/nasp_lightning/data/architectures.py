@@ -203,7 +203,8 @@ class ArchitectureData(LightningDataModule):
         Whose codes were used is counted anew.
         """
         other = copy.copy(self)
-        other.coded = np.zeros_like(self.coded)
+        other.coded, other.code_seconds = np.zeros_like(self.coded), 0.0
+        other._known = self._known.copy()  # a fit may move its graphs to another device
         other._deal(seed)
         return other
 

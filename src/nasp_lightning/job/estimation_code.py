@@ -102,10 +102,13 @@ def ask_for_all(config: Config, predictor: Any, data: ArchitectureData) -> None:
     if not data.shape.features or getattr(predictor, "shortlists", False):
         return
     if isinstance(data.code, EstimationCode) and data.code.on_networks:
+        count, cost = len(data.table), data.code.cost
         log.warning(
             "predictor=%s ranks by the codes of all architectures: %d are computed, where they "
-            "are not kept yet (%s each); predictor=siamese asks for those of its shortlist only",
-            *(stem(config["predictor"]["_target_"]), len(data.table), data.code.describe_cost()),
+            "are not kept yet (cost: %s each%s); predictor=siamese asks for those of its "
+            "shortlist only",
+            *(stem(config["predictor"]["_target_"]), count, data.code.describe_cost()),
+            "" if cost is None else f", {cost * count:.3g} labels in all",
         )
     data.need(np.arange(len(data.table)))
 
