@@ -60,6 +60,18 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert finished_results(tmp_path, "abc") is None
 
 
+def test_a_run_rests_on_the_files_that_it_lists(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    record.write_text("four")
+    results = {"config_hash": "abc", "files": {str(record): 4}}
+    write_json(tmp_path / "results.json", results)
+    assert finished_results(tmp_path, "abc") == results
+    record.write_text("cut")
+    assert finished_results(tmp_path, "abc") is None
+    record.unlink()
+    assert finished_results(tmp_path, "abc") is None
+
+
 @pytest.mark.parametrize(
     ("target", "name"),
     [("nasp_lightning.predictor.tnasp.TNASP", "tnasp"), ("mine.Predictor", "mine"), ("x", "x")],

@@ -142,3 +142,14 @@ def test_writing_to_an_opened_table_leaves_its_file(table: BenchmarkTable, tmp_p
     before = (tmp_path / "t").read_bytes()
     BenchmarkTable.open(tmp_path / "t").operations[:] = 9
     assert (tmp_path / "t").read_bytes() == before
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_some_rows_of_a_table(table: BenchmarkTable, mask: bool) -> None:
+    rows = np.array([1, 4, 5])
+    part = table.take(np.isin(np.arange(7), rows) if mask else rows, count=3)
+    assert len(part) == 3
+    for name, array in table.arrays().items():
+        np.testing.assert_array_equal(part.arrays()[name], array[rows])
+    assert part.provenance == {**table.provenance, "count": 3}
+    assert table.provenance["count"] == 7
