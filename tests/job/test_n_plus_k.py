@@ -198,3 +198,25 @@ def test_command_line(tmp_path: Path) -> None:
     )
     (file,) = tmp_path.glob("runs/*/*/results.json")
     assert json.loads(file.read_text())["config_hash"] == file.parent.name
+
+
+def test_dropout_is_drawn_by_every_run_and_what_has_no_rule_goes_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ("job.batched=true", "predictor=neural_predictor", "predictor.hidden=8")
+    results = job.run(compose_config(*OTHER, *words), tmp_path / "dropout", table())
+    assert results["batched"] is True
+    with caplog.at_level("INFO"):
+        config = compose_config(*OTHER, "predictor=nao", "job.repeats=2", "trainer.max_epochs=2")
+        results = job.run(config, tmp_path / "lstm", table())
+    assert results["batched"] is False
+    assert "one repeat after another: NAO cannot be vectorised over runs (" in caplog.text
+
+
+def test_codes_that_are_not_finite_are_named_in_the_batched_computation(tmp_path: Path) -> None:
+    costs = {"proxy/synflow": np.where(np.arange(100) < 97, 0.5, np.nan)}
+    words = [word for word in WORDS if not word.startswith("data.features")]
+    kept = ("estimation_code=proxy", "estimation_code.missing=keep", "estimation_code.path=null")
+    config = compose_config(*(word for word in words if "estimation_code" not in word), *kept)
+    with pytest.raises(NaspError, match=r"Estimation Codes of .* hold NaN"):
+        job.run(config, tmp_path, replace(tiny_table(), costs=costs))

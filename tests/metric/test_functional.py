@@ -153,3 +153,17 @@ def test_shapes_and_k_are_checked():
 def test_functional_needs_no_torch():
     code = "import sys, nasp_lightning.metric.functional; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_bootstrap_interval_of_a_mean() -> None:
+    values = np.random.default_rng(3).normal(2.0, 1.0, 400)
+    low, high = functional.bootstrap_interval(values)
+    error = values.std() / 20
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+    assert functional.bootstrap_interval([0.5]) == (0.5, 0.5)
+    narrow = functional.bootstrap_interval(values, level=0.5)
+    assert low < narrow[0] < narrow[1] < high
+    assert functional.bootstrap_interval(values) == (low, high)
+    with pytest.raises(NaspError, match="values must be a vector"):
+        functional.bootstrap_interval([])

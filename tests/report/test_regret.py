@@ -147,3 +147,28 @@ def test_a_folder_that_is_none_is_an_error(tmp_path: Path, capsys: pytest.Captur
     write_search(tmp_path / "good", falling(3, 60))
     assert main([str(tmp_path / "good"), str(tmp_path / "none")]) == 2
     assert "none is no folder" in capsys.readouterr().err
+
+
+def test_budgets_have_bootstrap_intervals(tmp_path: Path):
+    for labels in (50, 130):
+        write_search(
+            tmp_path / f"n{labels}",
+            falling(30, labels),
+            search="n_plus_k",
+            name="siamese_nsam",
+            anytime=False,
+            predictor="siamese",
+            settings={"train_size": labels - 30, "top_k": 30},
+        )
+    (method,) = summarise_searches(find_searches([tmp_path])[0])
+    assert method.name == "siamese_nsam, N+30"
+    assert [point.labels for point in method.points] == [50, 130]
+    for point in method.points:
+        assert point.interval is not None
+        low, high = point.interval
+        assert low < point.regret_mean < high
+        assert high - low == pytest.approx(2 * 1.96 * point.error, rel=0.15)
+    rows = list(csv.DictReader(regret_csv([method]).splitlines()))
+    assert [float(row["regret_low"]) for row in rows] == [
+        point.interval[0] for point in method.points if point.interval
+    ]

@@ -220,7 +220,8 @@ def print_regret(methods: Sequence[Method], console: Console) -> None:
             f"of {content['test_metric']}, best reachable {100 * content['best_reachable']:.2f} %"
         )
         table.add_column("search")
-        for mark in MARKS:
+        marks = _marks(listed)
+        for mark in marks:
             table.add_column(f"{mark} labels", justify="right")
         table.add_column("best found at the end", justify="right")
         table.add_column("repeats", justify="right")
@@ -228,11 +229,19 @@ def print_regret(methods: Sequence[Method], console: Console) -> None:
             last = method.points[-1]
             table.add_row(
                 Text(method.name),
-                *[_shown(method.at(mark)) for mark in MARKS],
+                *[_shown(method.at(mark)) for mark in marks],
                 f"{_percent(last.best_mean, last.best_std, 2)} ({last.labels})",
                 str(last.repeats),
             )
         console.print(table)
+
+
+def _marks(methods: Sequence[Method]) -> list[int]:
+    """Numbers of labels that a table has columns for."""
+    own = [point.labels for item in methods if not item.content["anytime"] for point in item.points]
+    return sorted(
+        {*own} if all(not item.content["anytime"] for item in methods) else {*MARKS, *own}
+    )
 
 
 def _shown(point: Point | None) -> str:
@@ -245,14 +254,15 @@ def _percent(mean: float, spread: float, digits: int) -> str:
 
 
 def regret_csv(methods: Sequence[Method]) -> str:
-    """Every method at :data:`MARKS` and at its own ends, unrounded; accuracies are fractions."""
+    """Every method at :data:`MARKS` and at its own budgets, unrounded; accuracies are fractions."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(FIELDS)
     for method in methods:
         content = method.content
         for point in method.points:
-            if point.labels not in MARKS and point is not method.points[-1]:
+            between = content["anytime"] and point.labels not in MARKS
+            if between and point is not method.points[-1]:
                 continue
             numbers = (point.regret_mean, point.regret_std, point.error)
             found = (point.best_mean, point.best_std, content["best_reachable"])
