@@ -15,8 +15,9 @@ What the table has (E the epochs of the fidelity's training, and C those of its 
   NaN for a network that diverged;
 - curves ``cifar10/train_loss/E``, and ``cifar10-code/train_loss/C``, the Estimation Code;
 - costs ``parameters``, ``flops`` and ``macs`` of the network with the space's widths (a small
-  fidelity trains a narrower one), seconds (of a CPU: its own), ``proxy/train_loss_1`` … (the code, for
-  ``data.features``) and ``diverged``.
+  fidelity trains a narrower one), ``cifar10/train_seconds/E`` and ``cifar10-code/train_seconds/C``
+  (on a CPU its own seconds), ``proxy/train_loss_1`` … (the code, for ``data.features``), and
+  ``diverged``.
 """
 
 from __future__ import annotations
