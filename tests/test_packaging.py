@@ -64,6 +64,7 @@ def test_wheel_holds_code_configs_and_published_numbers(wheel: Path) -> None:
     expected = {
         "nasp_lightning/py.typed",
         "nasp_lightning/report/published.csv",
+        "nasp_lightning/benchmark/data/tinynano_cpu.json.gz",
         "hydra_plugins/nasp_process_launcher.py",
     }
     assert expected <= names

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from nasp_lightning.benchmark.status import sources
 from nasp_lightning.error import NaspError
 from nasp_lightning.space.tinynano import TinyNano
 from tests.benchmark.tinynano_files import diverged, made_up, numbers, write
+
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def test_columns(tmp_path: Path) -> None:
@@ -104,7 +107,7 @@ def test_what_was_built_in_the_default_folder_is_found(capsys: pytest.CaptureFix
     write(tinynano.built_path("paper"), made_up(fidelity="paper", epochs=100))
     assert len(load_benchmark("tinynano", source="paper")) == 6
     found = {source.name: source.path for source in sources() if source.benchmark == "tinynano"}
-    assert found["paper (built here)"] == tinynano.built_path("paper")
+    assert found["paper (built here: 6)"] == tinynano.built_path("paper")
     assert main(["status"]) == 0
     assert "tinynano: ready" in capsys.readouterr().out
 
@@ -113,6 +116,9 @@ def test_import_and_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     folder = write(tmp_path / "a", made_up([0, 1, 3]))
     assert main(["export", str(folder), str(tmp_path / "b.json.gz")]) == 0
     assert "3 of 1,120 members, the first 2 without a gap" in capsys.readouterr().out
+    assert main(["export", str(folder), str(tmp_path / "p.json.gz"), "--prefix"]) == 0
+    assert "2 of 1,120 members, the first 2 without a gap" in capsys.readouterr().out
+    assert len(load_benchmark("tinynano", path=tmp_path / "p.json.gz")) == 2
     for path in (folder, tmp_path / "b.json.gz"):
         assert main(["import", str(path), "--name", "mine"]) == 0
         assert "mine: 3 architectures of tinynano" in capsys.readouterr().out
@@ -129,7 +135,9 @@ def test_the_shipped_table() -> None:
     space = TinyNano()
     operations, adjacency = space.members()
     count, said = len(table), table.provenance
-    assert count >= 200
+    told = re.search(r"the first (\d+) members by graph hash", README.read_text(encoding="utf-8"))
+    assert told is not None
+    assert int(told[1]) == count, "the README says plainly what is shipped"
     assert said["prefix"] == count, "any prefix is a fair sample; holes are not"
     assert (table.operations == operations[:count]).all()
     assert table.adjacency is not None
@@ -139,7 +147,7 @@ def test_the_shipped_table() -> None:
     validation = table.metrics["cifar10/validation_accuracy/4"]
     assert np.isfinite(test).all()
     assert 0.3 < test.min() < test.max() < 0.95
-    assert np.corrcoef(test.ravel(), validation.ravel())[0, 1] > 0.9
+    assert np.corrcoef(test.ravel(), validation.ravel())[0, 1] > 0.8
     assert np.isfinite(table.curves["cifar10-code/train_loss/3"]).all()
     assert said["training"]["recipe"]["images"] == 6000
     size = tinynano.shipped_path("cpu").stat().st_size

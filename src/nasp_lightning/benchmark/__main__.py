@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     exported = commands.add_parser("export", help="pack a folder of job=build_benchmark")
     exported.add_argument("folder", type=Path, help="finished or not; what is there is packed")
     exported.add_argument("file", type=Path, help="to write, such as mine.json.gz")
+    exported.add_argument("--prefix", action="store_true", help="only members before the first gap")
     exported.set_defaults(run=_export)
     return parser
 
@@ -106,8 +107,10 @@ def _import(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from nasp_lightning.benchmark.build import pack, read_build
 
-    build = read_build(options.folder)
-    table = _module_of(options.folder).make_table(build, options.folder)  # refuses what is amiss
+    build, module = read_build(options.folder), _module_of(options.folder)
+    if options.prefix:
+        build = module.prefix_of(build, options.folder)
+    table = module.make_table(build, options.folder)  # refuses what is amiss
     pack(build, options.file)
     said = table.provenance
     print(

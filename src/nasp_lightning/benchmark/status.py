@@ -61,9 +61,19 @@ def _tinynano() -> Iterator[Source]:
     from nasp_lightning.benchmark import tinynano
 
     for fidelity in tinynano.shipped():
-        yield Source("tinynano", f"{fidelity} (in the package)", tinynano.shipped_path(fidelity))
+        path = tinynano.shipped_path(fidelity)
+        yield Source("tinynano", f"{fidelity} (in the package: {_count(path)})", path)
     for fidelity, folder in tinynano.built().items():
-        yield Source("tinynano", f"{fidelity} (built here)", folder)
+        yield Source("tinynano", f"{fidelity} (built here: {_count(folder)})", folder)
+
+
+def _count(path: Path) -> str:
+    from nasp_lightning.benchmark.build import read_build
+
+    try:
+        return f"{len(read_build(path).records):,}"
+    except NaspError:
+        return "damaged"
 
 
 def _located(benchmark: str, name: str, locate: Callable[[], Path]) -> Source:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,20 @@ def load_table(
             "(job=build_benchmark job.members=null), or set benchmark.partial=true"
         )
     return table
+
+
+def prefix_of(build: Build, origin: Path) -> Build:
+    """The members' records before the first gap: a fair sample of the space."""
+    records, rows = _ordered(build, origin)
+    kept = {id(record) for record in records[: _prefix(rows)]}
+    return replace(
+        build, records={key: item for key, item in build.records.items() if id(item) in kept}
+    )
+
+
+def _prefix(rows: list[int]) -> int:
+    """How many members there are before the first gap."""
+    return next((number for number, row in enumerate(rows) if row != number), len(rows))
 
 
 def make_table(build: Build, origin: Path) -> BenchmarkTable:
@@ -221,7 +236,7 @@ def _provenance(
         "count": len(records),
         "size": SIZE,
         "partial": len(records) < SIZE,
-        "prefix": next((n for n, row in enumerate(rows) if row != n), len(rows)),
+        "prefix": _prefix(rows),
         "diverged": sum(record["diverged"] for record in records),
         "damaged": len(build.damaged),
         "fidelity": build.manifest["fidelity"],
