@@ -122,26 +122,26 @@ def train_lockstep(runs: Sequence[Run], epochs: int, clip: float | None = None) 
         run.task.train()
     stacked = StackedRuns([run.task for run in runs])
     clocks = [Clock(run.data) for run in runs]
-    hooks = [
+    hooks = [  # the frameworks read of a trainer what a clock has
         (run.framework, cast(Trainer, clock), run.task)
         for run, clock in zip(runs, clocks, strict=True)
     ]
-    for framework, clock, task in hooks:
-        framework.on_fit_start(clock, task)
+    for framework, trainer, task in hooks:
+        framework.on_fit_start(trainer, task)
     optimizer: torch.optim.Optimizer | None = None
     for epoch in range(epochs):
         for clock in clocks:
             clock.current_epoch = epoch
-        for framework, clock, task in hooks:
-            framework.on_train_epoch_start(clock, task)
+        for framework, trainer, task in hooks:
+            framework.on_train_epoch_start(trainer, task)
         if optimizer is None or clocks[0].renewed:
             optimizer = runs[0].task.make_optimizer(list(stacked.parameters.values()))
             clocks[0].renewed = False
         for group in optimizer.param_groups:
             group["lr"] = runs[0].task.learning_rate(epoch, optimizer.defaults["lr"])
         _train_epoch(runs, epoch, stacked, optimizer, clip)
-        for framework, clock, task in hooks:
-            framework.on_train_epoch_end(clock, task)
+        for framework, trainer, task in hooks:
+            framework.on_train_epoch_end(trainer, task)
 
 
 def _train_epoch(
@@ -163,7 +163,7 @@ def _train_epoch(
     for part in batch_slices(rows.shape[1], data.batch_size, data.drop_last):
         losses = stacked.losses(gather(data.graphs, rows[:, part]), labels[:, part])
         optimizer.zero_grad()
-        losses.sum().backward()
+        losses.sum().backward()  # type: ignore[no-untyped-call]
         if clip is not None:
             clip_runs([item.grad for item in stacked.parameters.values()], clip)
         optimizer.step()
@@ -176,12 +176,15 @@ def _train_epoch(
 def gather(graphs: Graphs, rows: Tensor) -> Graphs:
     """Graphs ``[R, B]`` of rows ``[R, B]``."""
     flat = graphs[rows.flatten()]
-    features = flat.features
+
+    def by_run(items: Tensor) -> Tensor:
+        return items.view(*rows.shape, *items.shape[1:])
+
     return Graphs(
-        flat.operations.unflatten(0, rows.shape),
-        flat.adjacency.unflatten(0, rows.shape),
-        flat.vertices.unflatten(0, rows.shape),
-        None if features is None else features.unflatten(0, rows.shape),
+        by_run(flat.operations),
+        by_run(flat.adjacency),
+        by_run(flat.vertices),
+        None if flat.features is None else by_run(flat.features),
     )
 
 
@@ -226,7 +229,8 @@ def _tried(run: Run) -> str | None:
         stacked = StackedRuns([_like(run.task, predictor) for predictor in pair])
         rows, labels = (item[: run.data.batch_size] for item in run.data.epoch_order(0))
         graphs = gather(run.data.graphs, rows.expand(2, -1))
-        stacked.losses(graphs, labels.expand(2, -1)).sum().backward()
+        losses = stacked.losses(graphs, labels.expand(2, -1))
+        losses.sum().backward()  # type: ignore[no-untyped-call]
     except NaspError:
         raise
     except Exception as error:  # whatever an operator without a rule raises

@@ -56,7 +56,8 @@ def cost_text(results: dict[str, Any]) -> str:
     """What the extra inputs of architectures cost, beside the labels."""
     name, count, cost = (results[key] for key in ("estimation_code", "queried_codes", "code_cost"))
     what = "extra inputs" if name is None else f"Estimation Codes ({name})"
-    told = f"{what} of {count:,.6g} architectures: "
+    many = f"{count:,.0f}" if count == int(count) else f"on average {count:,.1f}"  # over repeats
+    told = f"{what} of {many} architectures: "
     if cost is None:
         return f"{told}their cost is not stated, nor is the whole budget"
     return (

@@ -55,11 +55,11 @@ def normalised_mish(norm: nn.BatchNorm1d, value: Tensor, real: Tensor | None = N
         activated = nn.functional.mish(torch.addcmul(shift, value, factor))
         return activated if mask is None else activated * mask
     scale, shift = norm.weight.view(shape), norm.bias.view(shape)
+    found: Tensor
     found, mean, variance, *_ = _NormalisedMish.apply(value, scale, shift, mask, norm.eps)
     count = value.shape[-2] if mask is None else mask.sum()
     _follow(norm, mean.flatten(), variance.flatten(), count)
-    activated = found
-    return activated
+    return found
 
 
 def _follow(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: Tensor | int) -> None:
