@@ -55,8 +55,8 @@ def test_phases_follow_one_another_in_one_fit() -> None:
     ]
     assert trainer.current_epoch == 5
     assert framework.phase_results == {
-        "supervised": {"kendall_tau": 1, "queried_labels": 40},
-        "second": {"kendall_tau": 2, "queried_labels": 40},
+        "supervised": {"kendall_tau": 1, "queried_labels": 40, "queried_codes": 0},
+        "second": {"kendall_tau": 2, "queried_labels": 40, "queried_codes": 0},
     }
 
 
