@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.storage import known_sha256
+from nasp_lightning.storage import known_sha256, locked
 
 # What does not change a result stays out of the hash: where files go, what is shown, who is told.
 NOT_HASHED = ("hydra", "paths", "logger", "callbacks", "name", "threads")
@@ -75,6 +76,23 @@ def finished_results(folder: Path, expected_hash: str) -> dict[str, Any] | None:
         return None
     sizes = results.get("files") or {}
     return results if all(_size(path) == size for path, size in sizes.items()) else None
+
+
+def run_once(
+    config: dict[str, Any], folder: Path, work: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Results of a run's folder: those that are there, or those of ``work``.
+
+    One process at a time works in a folder; the ones that waited find its results.
+
+    Args:
+        config: resolved config of the run.
+        folder: the run's folder.
+        work: does the run and writes its results.
+    """
+    with locked(folder / ".run"):
+        done = finished_results(folder, config_hash(config))
+        return work() if done is None else done
 
 
 def _size(path: str) -> int | None:

@@ -44,9 +44,9 @@ from nasp_lightning.job.search import (
 from nasp_lightning.job.train_predictor import make_data, make_space, quiet_lightning
 from nasp_lightning.job.variant import variant
 from nasp_lightning.metric.functional import bootstrap_interval, kendall_tau
-from nasp_lightning.run_folder import config_hash, finished_results, method_hash, stem
+from nasp_lightning.run_folder import config_hash, method_hash, run_once, stem
 from nasp_lightning.space.base import Array
-from nasp_lightning.storage import locked, write_json, write_text
+from nasp_lightning.storage import write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +71,7 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    with locked(folder / ".run"):
-        done = finished_results(folder, config_hash(config))  # by a process that was faster
-        return _evaluate(config, folder, table) if done is None else done
+    return run_once(config, folder, lambda: _evaluate(config, folder, table))
 
 
 @dataclass(frozen=True)

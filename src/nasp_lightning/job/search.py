@@ -28,10 +28,10 @@ from nasp_lightning.job.summary import cost_text
 from nasp_lightning.job.surrogate import TableSurrogate
 from nasp_lightning.job.train_predictor import make_space, quiet_lightning
 from nasp_lightning.job.variant import variant
-from nasp_lightning.run_folder import config_hash, finished_results, method_hash, stem
+from nasp_lightning.run_folder import config_hash, method_hash, run_once, stem
 from nasp_lightning.search.base import Search, whole
 from nasp_lightning.search.random import expected_accuracy
-from nasp_lightning.storage import atomic_path, locked, write_json, write_text
+from nasp_lightning.storage import atomic_path, write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +61,7 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    with locked(folder / ".run"):
-        done = finished_results(folder, config_hash(config))  # by a process that was faster
-        return _search(config, folder, table) if done is None else done
+    return run_once(config, folder, lambda: _search(config, folder, table))
 
 
 def _search(config: Config, folder: Path, table: BenchmarkTable | None) -> Config:

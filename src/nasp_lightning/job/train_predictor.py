@@ -36,7 +36,7 @@ from nasp_lightning.job.fit_neural import check_checkpoint, fit, make_logger, ma
 from nasp_lightning.job.provenance import source, versions
 from nasp_lightning.job.variant import variant
 from nasp_lightning.logger import closed_on_failure
-from nasp_lightning.run_folder import config_hash, finished_results, method_hash, stem
+from nasp_lightning.run_folder import method_hash, run_once, stem
 from nasp_lightning.space.base import Space
 from nasp_lightning.storage import atomic_path, locked, write_json, write_text
 from nasp_lightning.sweep import available_cores
@@ -63,9 +63,7 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    with locked(folder / ".run"):
-        done = finished_results(folder, config_hash(config))  # by a process that was faster
-        return _fit_and_rank(config, folder, table).results if done is None else done
+    return run_once(config, folder, lambda: _fit_and_rank(config, folder, table).results)
 
 
 @dataclass(frozen=True)
