@@ -147,7 +147,7 @@ def check_growing(name: str, task: PredictorTask, data: ArchitectureData) -> Non
         raise NaspError(f"data.train_on_validation=true does not go with {name}")
 
 
-def for_sale(data: ArchitectureData) -> Indices:
+def candidate_rows(data: ArchitectureData) -> Indices:
     """Rows whose label can be bought: those that have one, the validation set's apart."""
     known = ~np.isnan(data.all_labels)
     known[data.split.validation] = False

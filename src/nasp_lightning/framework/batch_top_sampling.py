@@ -23,7 +23,13 @@ from lightning.pytorch import LightningModule, Trainer
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.framework.base import Framework, check_growing, for_sale, normalise_by, train_on
+from nasp_lightning.framework.base import (
+    Framework,
+    candidate_rows,
+    check_growing,
+    normalise_by,
+    train_on,
+)
 from nasp_lightning.framework.sampling_plan import (
     SCHEDULES,
     Plan,
@@ -104,7 +110,7 @@ class BatchTopSampling(Framework):
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
         """Refuse other than neural predictors, and budgets beyond the space."""
         check_growing("top sampling", task, data)
-        eligible = len(for_sale(data))
+        eligible = len(candidate_rows(data))
         if data.train_size > eligible:
             raise NaspError(
                 f"data.train_size={data.train_size}: the benchmark has {eligible} architectures "
@@ -196,7 +202,7 @@ class BatchTopSampling(Framework):
 
     def _subset(self, data: ArchitectureData, count: int, draw: int, number: int) -> Indices:
         """Rows that are ranked: a random share of the space."""
-        candidates = for_sale(data)
+        candidates = candidate_rows(data)
         generator = np.random.default_rng([data.seed, draw, number])
         size = int(len(candidates) * self.share)
         return draw_subset(candidates, self.labelled, size, count, generator)

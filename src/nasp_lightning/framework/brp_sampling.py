@@ -22,7 +22,13 @@ from lightning.pytorch import LightningModule, Trainer
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.framework.base import Framework, check_growing, for_sale, normalise_by, train_on
+from nasp_lightning.framework.base import (
+    Framework,
+    candidate_rows,
+    check_growing,
+    normalise_by,
+    train_on,
+)
 from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
@@ -63,7 +69,7 @@ class BRPSampling(Framework):
                 f"data.train_size={data.train_size}: {self.rounds} rounds need at least "
                 f"{2 * self.rounds} labels, or choose fewer framework.rounds"
             )
-        left = len(for_sale(data)) // 2 ** (self.rounds - 1)
+        left = len(candidate_rows(data)) // 2 ** (self.rounds - 1)
         if left < data.train_size:
             raise NaspError(
                 f"framework.rounds={self.rounds}: after so many halvings {left} candidates are "
@@ -77,7 +83,7 @@ class BRPSampling(Framework):
             Phase(f"round_{number}", max(1, supervised_epochs * number // self.rounds))
             for number in range(1, self.rounds + 1)
         ]
-        self.candidates = for_sale(data)
+        self.candidates = candidate_rows(data)
         first = data.split.train[: self.sizes(data.train_size)[0]]
         normalise_by(task, data, first)
         self._label(data, first)

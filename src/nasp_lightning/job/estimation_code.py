@@ -85,12 +85,13 @@ def fit_watched(config: Config, data: ArchitectureData, predictor: Any, labels: 
 
 def _unread(config: Config) -> NaspError:
     name, code = stem(config["predictor"]["_target_"]), code_name(config)
-    given = f"data.features={config['data'].get('features')}" if code is None else None
-    remedy = "data.features=null" if code is None else "estimation_code=none"
+    if code is None:
+        given, remedy = f"data.features={config['data'].get('features')}", "data.features=null"
+    else:
+        given, remedy = f"estimation_code={code}", "estimation_code=none"
     return NaspError(
-        f"predictor={name} ranks by the graph alone and would ignore "
-        f"{given or f'estimation_code={code}'}: set {remedy}, or choose a predictor that takes "
-        "extra inputs, such as siamese"
+        f"predictor={name} ranks by the graph alone and would ignore {given}: set {remedy}, or "
+        "choose a predictor that takes extra inputs, such as siamese"
     )
 
 
