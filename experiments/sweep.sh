@@ -69,6 +69,6 @@ run_table() { # TABLE LINES
   run_experiments "$2" --table "$1" --published "$here/published.csv"
 }
 
-whole_tnasp() { # the plain fit is the first phase of a self-evolution run: where those are, they are not made again
-  if [ -d "$runs/nb101_tnasp_se" ]; then echo tnasp_se; else echo tnasp; fi
+whole() { # PREDICTOR: the plain fit is the first phase of a self-evolution run; where those are, they are not made again
+  if [ -d "$runs/nb101_$1_se" ] || [ -d "$runs/nb201_$1_se" ]; then echo "$1_se"; else echo "$1"; fi
 }

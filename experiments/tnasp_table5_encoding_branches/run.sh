@@ -9,4 +9,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 run_table "TNASP supplementary Table 5" "
 tnasp_operation_branch
 tnasp_positional_branch
-$(whole_tnasp)"
+$(whole tnasp)"

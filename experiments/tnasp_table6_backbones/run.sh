@@ -9,4 +9,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 run_table "TNASP supplementary Table 6" "
 tnasp_mlp
 tnasp_gcn
-$(whole_tnasp)"
+$(whole tnasp)"
