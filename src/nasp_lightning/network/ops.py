@@ -16,8 +16,13 @@ from torch.nn import functional
 from nasp_lightning.error import NaspError
 from nasp_lightning.space.tinynano_cost import EXPANSION, attention_width
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"mish": nn.Mish, "relu": nn.ReLU, "swish": nn.SiLU}
-INITIALISATIONS = ("torch", "glorot", "he")
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "mish": nn.Mish,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "swish": nn.SiLU,
+}
+INITIALISATIONS = ("torch", "glorot", "he", "proxyless")
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ def initialise(network: nn.Module, how: str) -> None:
     Args:
         network: changed in place. Its normalisations stay as they are (scale 1, shift 0).
         how: ``torch`` (as the layers were made), ``glorot`` (uniform, biases 0; Keras' default),
-            or ``he`` (normal by the outputs of a layer, biases 0).
+            ``he`` (normal by the outputs of a layer, biases 0), or ``proxyless`` (ProxylessNAS':
+            convolutions as ``he``, linear layers as they were made, biases 0).
 
     Raises:
         NaspError: if there is no such initialisation.
@@ -72,7 +78,7 @@ def initialise(network: nn.Module, how: str) -> None:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             if how == "glorot":
                 nn.init.xavier_uniform_(layer.weight)
-            else:
+            elif how == "he" or isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
@@ -92,7 +98,7 @@ class ReLUConvNorm(nn.Sequential):
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, normalisation, activation: Nano cells' convolution.
+    """Convolution, normalisation, activation.
 
     Args:
         inputs: channels.
@@ -101,6 +107,7 @@ class ConvNorm(nn.Sequential):
         norm: options of the normalisation.
         active: name of the activation, or None.
         depthwise: each channel by itself (``outputs`` must be ``inputs``).
+        stride: in both directions.
     """
 
     def __init__(
@@ -111,10 +118,11 @@ class ConvNorm(nn.Sequential):
         norm: Norm = PLAIN,
         active: str | None = "mish",
         depthwise: bool = False,
+        stride: int = 1,
     ) -> None:
-        groups = inputs if depthwise else 1
+        half, groups = kernel // 2, inputs if depthwise else 1
         layers: list[nn.Module] = [
-            nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False),
+            nn.Conv2d(inputs, outputs, kernel, stride, half, groups=groups, bias=False),
             norm.layer(outputs),
         ]
         super().__init__(*layers, *([] if active is None else [activation(active)]))

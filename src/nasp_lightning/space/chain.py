@@ -31,8 +31,8 @@ class Chain(Space):
     """
 
     encodings: ClassVar[tuple[str, ...]] = ("chain",)
-    operation_names: ClassVar[tuple[str, ...]]
-    layers: ClassVar[int]
+    operation_names: tuple[str, ...]
+    layers: int
 
     @property
     def shape(self) -> Shape:

@@ -21,8 +21,8 @@ class Macro(Chain):
     """The space of NAS-Bench-Macro."""
 
     name: ClassVar[str] = "macro"
-    operation_names: ClassVar[tuple[str, ...]] = OPERATIONS
-    layers: ClassVar[int] = LAYERS
+    operation_names = OPERATIONS
+    layers = LAYERS
 
 
 def index_of(operations: Array) -> Array:
