@@ -43,6 +43,7 @@ def report(options: argparse.Namespace) -> None:
     from rich.text import Text
 
     from nasp_lightning.report.collect import Collection, collect, describe_problems
+    from nasp_lightning.report.n_plus_k import view_runs
     from nasp_lightning.report.published import of_table
     from nasp_lightning.report.published import to_csv as published_csv
     from nasp_lightning.report.regret import find_searches
@@ -56,6 +57,7 @@ def report(options: argparse.Namespace) -> None:
         if not options.runs:
             return
     searches, damaged = find_searches(options.runs)
+    searches = view_runs(searches, options.top_k, options.fixed_n)
     try:
         found = collect(options.runs)
     except NaspError:
@@ -148,6 +150,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--log", action="store_true", help="logarithmic axes in the figures of searches"
+    )
+    parser.add_argument(
+        "--top-k",
+        type=int,
+        nargs="+",
+        metavar="K",
+        help="of runs of N + K: what these smaller K would have found",
+    )
+    parser.add_argument(
+        "--fixed-n", action="store_true", help="of runs of N + K: a curve along K for each N"
     )
     parser.add_argument(
         "--all", action="store_true", help="also list the published methods that were not run"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.figure import COLOURS, MARKERS, save_figure, styled_figure
+from nasp_lightning.run_folder import stem
 
 if TYPE_CHECKING:  # the report starts without numpy
     import numpy.typing as npt
@@ -31,7 +32,7 @@ FIELDS = (
     *("method", "benchmark", "dataset", "source", "space_size", "labels", "repeats"),
     *("regret_mean", "regret_std", "regret_standard_error", "best_found_mean"),
     *("best_found_std", "best_reachable", "label_metric", "test_metric"),
-    *("regret_low", "regret_high"),
+    *("regret_low", "regret_high", "queried_codes", "code_labels"),
 )
 
 
@@ -56,6 +57,8 @@ class Point:
     """Regret after a number of labels, over all repeats, as fractions.
 
     ``interval`` is the 95 % bootstrap interval of its mean where a strategy has that point alone.
+    ``codes`` are the architectures whose Estimation Codes a repeat used in the mean, and
+    ``code_labels`` what these cost in labels; None where that is not stated.
     """
 
     labels: int
@@ -65,6 +68,8 @@ class Point:
     best_mean: float
     best_std: float
     interval: tuple[float, float] | None = None
+    codes: float | None = None
+    code_labels: float | None = None
 
     @property
     def error(self) -> float:
@@ -169,8 +174,13 @@ def _panel(content: dict[str, Any]) -> tuple[Any, ...]:
 
 def _name(content: dict[str, Any]) -> str:
     if content["search"] == "n_plus_k":  # variants have names of their own in its experiments
+        if content["anytime"]:
+            return f"{content['name']}, N={content['settings'].get('train_size', '?')}"
         return f"{content['name']}, N+{content['settings'].get('top_k', '?')}"
     name = str(content["search"])
+    evolution = content["settings"].get("evolution") or {}
+    if "_target_" in evolution:  # of a search over a predictor's score
+        name += f" {stem(evolution['_target_'])}"
     if content["predictor"]:
         name += f" {content['predictor']}"
         if content.get("loss") not in (None, "mse"):
@@ -187,7 +197,8 @@ def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
 
     lengths = sorted({run.regret.shape[1] for run in runs})
     anytime = bool(runs[0].content["anytime"])
-    for labels in range(1, lengths[-1] + 1) if anytime else lengths:
+    begin = 1 + runs[0].content.get("begin", 0)
+    for labels in range(begin, lengths[-1] + 1) if anytime else lengths:
         chosen = [
             run
             for run in runs
@@ -204,7 +215,18 @@ def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
             float(best.mean()),
             float(best.std(ddof=1)) if several else math.nan,
             None if anytime or not several else bootstrap_interval(regret),
+            *(_mean_of(chosen, "queried_codes"), _mean_of(chosen, "code_labels")),
         )
+
+
+def _mean_of(runs: Sequence[SearchRun], name: str) -> float | None:
+    """Mean over repeats of an entry of the results, None where a run lacks it."""
+    values = [run.content.get(name) for run in runs]
+    if any(value is None for value in values):
+        return None
+    repeats = [len(run.regret) for run in runs]
+    weighted = sum(float(value or 0) * count for value, count in zip(values, repeats, strict=True))
+    return weighted / sum(repeats)
 
 
 def print_regret(methods: Sequence[Method], console: Console) -> None:
@@ -272,6 +294,7 @@ def regret_csv(methods: Sequence[Method]) -> str:
                     *("" if math.isnan(value) else repr(value) for value in (*numbers, *found)),
                     *(content["label_metric"], content["test_metric"]),
                     *(("", "") if point.interval is None else map(repr, point.interval)),
+                    *(point.codes, point.code_labels),
                 ]
             )
     return text.getvalue()
