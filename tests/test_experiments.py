@@ -43,15 +43,18 @@ CAPS = {
         "train_size": 20,
         "top_k": 5,
     },
+    "evolution": {"population": 6, "generations": 3, "parents": 3, "crossover": 3, "mutation": 3},
 }
 
 
 def made_small(config: dict[str, Any]) -> dict[str, Any]:
+    within = {"evolution": config.get("search", {}).get("evolution") or {}}
     for group, caps in CAPS.items():
+        settings = {**config, **within}.get(group, {})
         for name, cap in caps.items():
-            value = config.get(group, {}).get(name)
+            value = settings.get(name)
             if isinstance(value, int) and not isinstance(value, bool):
-                config[group][name] = min(value, cap)
+                settings[name] = min(value, cap)
     return config
 
 
@@ -97,7 +100,10 @@ def made_up_table(config: dict[str, Any]) -> BenchmarkTable:
         space=space.name,
         operations=operations,
         metrics={metric: runs.astype(np.float32)},
-        costs={f"proxy/{proxy}": rng.random(len(operations)) for proxy in proxies(config)},
+        costs={
+            **{f"proxy/{proxy}": rng.random(len(operations)) for proxy in proxies(config)},
+            "flops": operations.sum(axis=1).astype(float),
+        },
         curves={f"{benchmark['dataset']}/train_loss/3": -runs[:, :1, None] * np.ones(3)},
         provenance={"benchmark": benchmark["name"], "source": "tiny", "partial": True},
     )

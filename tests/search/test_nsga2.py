@@ -74,3 +74,33 @@ def test_settings_that_cannot_be(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pymoo", None)
     with pytest.raises(NaspError, match="needs pymoo: pip install"):
         NSGA2(20, 10)
+
+
+def test_generations_crossover_and_a_random_beginning():
+    table = evaluator()
+    search = NSGA2(population=20, generations=12, random_generations=3, crossover=0.9, rate=0.2)
+    assert search.labels == 240
+    found = search.run(table, np.random.default_rng(0))
+    assert 60 < table.labels_used <= 240  # children that are known already are free
+    objectives = np.stack([1 - table.accuracies, table.cost("parameters", table.history)], axis=1)
+    assert sorted(found["front"]) == np.flatnonzero(pareto_front(objectives)).tolist()
+    late = table.accuracies[-40:].mean()
+    assert late > table.accuracies[:60].mean()
+
+
+def test_several_costs_and_caps():
+    table = evaluator()
+    table.table.costs["layers"] = (table.table.operations > 0).sum(axis=1).astype(float)
+    search = NSGA2(200, 20, ["parameters", "layers"], crossover=0.5, caps={"layers": 5})
+    found = search.run(table, np.random.default_rng(0))
+    assert table.cost("layers", table.history).max() <= 5
+    assert found["front_cost"].shape == (len(found["front"]), 2)
+    with pytest.raises(NaspError, match=r"search.caps.layers=0: it must|smallest network"):
+        NSGA2(200, 20, caps={"layers": 0})
+
+
+def test_caps_that_leave_little_end_the_search():
+    table = evaluator()
+    search = NSGA2(200, 20, caps={"parameters": 1})
+    search.run(table, np.random.default_rng(0))
+    assert table.labels_used == 9

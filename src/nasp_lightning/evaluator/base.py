@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from nasp_lightning.space.base import Space
 Array = npt.NDArray[Any]
 
 ATTEMPTS = 100  # mutations or draws until one can be evaluated
+STEPS = 200  # of a descent to the cheapest architecture
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,11 @@ class Evaluator(ABC):
         return np.array(list(self._accuracies.values()), dtype=np.float64)
 
     @property
+    def everything(self) -> list[Architecture] | None:
+        """All architectures that can be evaluated, where they can be listed."""
+        return None
+
+    @property
     def size(self) -> int | None:
         """Number of architectures that can be evaluated, or None where nobody knows."""
         return None
@@ -95,6 +101,28 @@ class Evaluator(ABC):
     @abstractmethod
     def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
         """``count`` distinct architectures that were not evaluated yet, drawn uniformly."""
+
+    def draw(
+        self, rng: np.random.Generator, count: int, besides: Collection[Hashable] = ()
+    ) -> list[Architecture]:
+        """``count`` distinct architectures drawn from the space, none of the keys ``besides``.
+
+        Raises:
+            NaspError: if so many others were not found.
+        """
+        found: dict[Hashable, Architecture] = {}
+        for _ in range(ATTEMPTS):
+            operations, adjacency = self.space.sample(rng, max(count, 1))
+            for row, codes in enumerate(operations):
+                item = self.find(codes, None if adjacency is None else adjacency[row])
+                if item is not None and item.key not in besides and len(found) < count:
+                    found.setdefault(item.key, item)
+            if len(found) >= count:
+                return list(found.values())
+        raise NaspError(
+            f"{count} further architectures were asked for, and only {len(found)} were found in "
+            f"space {self.space.name}: ask for fewer"
+        )
 
     @abstractmethod
     def labels(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
@@ -138,3 +166,33 @@ class Evaluator(ABC):
             if mutant is not None:
                 return mutant
         return self.sample(rng, 1)[0]
+
+    def crossover(
+        self, rng: np.random.Generator, first: Architecture, second: Architecture
+    ) -> Architecture | None:
+        """A child of two architectures; None if it cannot be evaluated."""
+        pairs = [(parent.operations, parent.adjacency) for parent in (first, second)]
+        return self.find(*self.space.crossover(rng, pairs[0], pairs[1]))
+
+    def least(
+        self, rng: np.random.Generator, measure: Callable[[Sequence[Architecture]], Array]
+    ) -> Architecture:
+        """The architecture of the least ``measure`` ``[n]``, which costs no label.
+
+        Of all, where they can be listed; else by a descent over mutants, which finds it where
+        each place adds its own share, as it does in costs.
+        """
+        if (listed := self.everything) is not None:
+            return listed[int(np.argmin(measure(listed)))]
+        drawn = self.draw(rng, 1)
+        best, least, idle = drawn[0], float(measure(drawn)[0]), 0
+        for _ in range(STEPS):
+            mutants = [self.mutate(rng, best) for _ in range(8 * len(best.operations))]
+            values = measure(mutants)
+            place = int(np.argmin(values))
+            idle = 0 if values[place] < least else idle + 1
+            if not idle:
+                best, least = mutants[place], float(values[place])
+            if idle >= 3:
+                break
+        return best

@@ -10,7 +10,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -137,7 +137,17 @@ class TableEvaluator(Evaluator):
         Raises:
             NaspError: if fewer are left.
         """
-        used = {item.key for item in self._architectures}
+        return self.draw(rng, count, {item.key for item in self._architectures})
+
+    def draw(
+        self, rng: np.random.Generator, count: int, besides: Collection[Hashable] = ()
+    ) -> list[Architecture]:
+        """``count`` distinct rows drawn uniformly, none of the rows ``besides``.
+
+        Raises:
+            NaspError: if fewer are left.
+        """
+        used = set(besides)
         if count > len(self.rows) - len(used):
             raise NaspError(
                 f"{count} further architectures were asked for, but {len(self.rows) - len(used)} "

@@ -22,6 +22,7 @@ from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.estimation_code import code_costs, code_name
+from nasp_lightning.job.front import front_results
 from nasp_lightning.job.provenance import source, versions
 from nasp_lightning.job.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
 from nasp_lightning.job.summary import cost_text
@@ -111,6 +112,7 @@ def _search(config: Config, folder: Path, table: BenchmarkTable | None) -> Confi
     results = {
         **identity(config, evaluator, strategy, surrogate, repeats),
         **measured(curves, finished, evaluator),
+        **front_results(curves.rows, curves.labels, evaluator, label_marks(strategy.labels)),
         **(code_results(surrogate, finished, strategy.labels) if surrogate is not None else {}),
         "versions": versions(),
     }
@@ -124,10 +126,18 @@ def _search(config: Config, folder: Path, table: BenchmarkTable | None) -> Confi
 
 def make_strategy(config: Config) -> Search:
     """The strategy of a config."""
-    settings = {name: item for name, item in config["search"].items() if name not in JOB_SETTINGS}
     with constructing("search"):
-        strategy: Search = instantiate(settings)
+        strategy: Search = instantiate(_own(config["search"]))
     return strategy
+
+
+def _own(settings: Config) -> Config:
+    """What a strategy, and the one within it, are built from."""
+    return {
+        name: _own(item) if isinstance(item, dict) and "_target_" in item else item
+        for name, item in settings.items()
+        if name not in JOB_SETTINGS
+    }
 
 
 def count_repeats(config: Config) -> int:
@@ -253,10 +263,14 @@ def identity(
     }
 
 
+def label_marks(labels: int) -> list[int]:
+    """Numbers of labels that results have numbers for."""
+    return sorted({mark for mark in MARKS if mark < labels} | {labels})
+
+
 def measured(curves: Curves, repeats: list[Repeat], evaluator: TableEvaluator) -> Config:
     """Means and standard deviations over the repeats."""
-    labels = curves.best.shape[1]
-    marks = sorted({mark for mark in MARKS if mark < labels} | {labels})
+    marks = label_marks(curves.best.shape[1])
     rows = evaluator.rows
     expected = expected_accuracy(evaluator.row_labels[rows], evaluator.truth[rows], marks)
     seconds = np.array([repeat.seconds for repeat in repeats])
@@ -315,12 +329,13 @@ def write_fronts(folder: Path, repeats: list[Repeat], evaluator: TableEvaluator)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["repeat", "architecture", "label", "test_accuracy", "cost"])
     for number, repeat in enumerate(repeats):
-        for place, cost in zip(repeat.extras["front"], repeat.extras["front_cost"], strict=True):
+        costs = repeat.extras["front_cost"].reshape(len(repeat.extras["front"]), -1)
+        for place, cost in zip(repeat.extras["front"], costs, strict=True):
             row = int(repeat.rows[place])
             item = evaluator.architectures(np.array([row]))[0]
             name = evaluator.space.to_string(item.operations, item.adjacency)
             accuracy = float(evaluator.truth[row])
-            writer.writerow([number, name, f"{repeat.labels[place]:.6f}", f"{accuracy:.6f}", cost])
+            writer.writerow([number, name, f"{repeat.labels[place]:.6f}", f"{accuracy:.6f}", *cost])
     write_text(folder / "fronts.csv", text.getvalue())
 
 

@@ -97,6 +97,17 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return check_whole(f"search.{name}", value, least)
 
 
+def share(name: str, value: Any) -> float:
+    """A setting that must lie between 0 and 1.
+
+    Raises:
+        NaspError: if it does not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise NaspError(f"search.{name}={value}: it must lie between 0 and 1")
+    return float(value)
+
+
 def need(surrogate: Surrogate | None) -> Surrogate:
     """The surrogate of a strategy that needs one.
 
@@ -135,3 +146,12 @@ def fresh_mutant(
         if not evaluator.known(mutant):
             return mutant
     return evaluator.sample(rng, 1)[0]
+
+
+def mutated(
+    evaluator: Evaluator, rng: np.random.Generator, parent: Architecture, rate: float
+) -> Architecture:
+    """A mutant in which each place changes with probability ``rate``, one of them in any case."""
+    for _ in range(max(1, int(rng.binomial(len(parent.operations), rate)))):
+        parent = evaluator.mutate(rng, parent)
+    return parent

@@ -1,40 +1,79 @@
 """NSGA-II: accuracy against a cost, with a Pareto front as the result.
 
 Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II" (IEEE TEVC 2002), as
-pymoo implements it, asked and told. Offspring are mutants of the space's own operator.
+pymoo implements it, asked and told. Offspring come from the space's own mutation and, if asked
+for, crossover.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.search.base import IDLE, Array, Search, Surrogate, fresh_mutant, whole
+from nasp_lightning.search.base import (
+    IDLE,
+    Array,
+    Search,
+    Surrogate,
+    fresh_mutant,
+    mutated,
+    share,
+    whole,
+)
+from nasp_lightning.search.caps import Caps
+
+TRIES = 20  # of a mutant, until one keeps to the caps
 
 
 class NSGA2(Search):
-    """Two objectives: 1 - accuracy, which costs a label, and a cost that is known beforehand.
+    """Objectives: 1 - accuracy, which costs a label, and one or more costs known beforehand.
 
     Args:
         labels: architectures to evaluate, the first population included.
         population: architectures of a generation.
-        cost: the second objective: ``parameters``, ``flops``, or another cost of the benchmark.
+        cost: the other objective: ``parameters``, ``flops``, or another cost of the benchmark; or
+            several of them.
+        generations: number of them, instead of ``labels``; the random ones included.
+        random_generations: so many at first are drawn at random (PINAT's supplementary D: 10).
+        crossover: probability of a child of two parents instead of a copy of one, before
+            mutation; null: none.
+        rate: probability of a place to change in a mutant; null: one place changes.
+        caps: most costs, such as ``{flops: 5e8}``; children beyond them are drawn again.
 
     Raises:
         NaspError: if a setting cannot be, the population exceeds the labels, or pymoo is absent.
     """
 
-    def __init__(self, labels: int = 200, population: int = 20, cost: str = "parameters") -> None:
-        super().__init__(labels)
-        self.population, self.cost = whole("population", population, 2), cost
-        if self.population > self.labels:
+    def __init__(
+        self,
+        labels: int = 200,
+        population: int = 20,
+        cost: str | Sequence[str] = "parameters",
+        generations: int | None = None,
+        random_generations: int | None = None,
+        crossover: float | None = None,
+        rate: float | None = None,
+        caps: Mapping[str, float | None] | None = None,
+    ) -> None:
+        self.population = whole("population", population, 2)
+        self.generations = None if generations is None else whole("generations", generations)
+        super().__init__(labels if generations is None else self.population * generations)
+        self.costs = (cost,) if isinstance(cost, str) else tuple(cost)
+        self.random_generations = whole("random_generations", random_generations or 1)
+        self.crossover = None if crossover is None else share("crossover", crossover)
+        self.rate = None if rate is None else share("rate", rate)
+        self.caps = Caps(caps)
+        first = self.population * self.random_generations
+        if first > self.labels:
             raise NaspError(
-                f"search.population={population} is more than search.labels={labels}: the first "
-                "population alone would exceed the budget; choose a smaller one"
+                f"search.population={population}"
+                + (f" x random_generations={random_generations}" if random_generations else "")
+                + f" is more than search.labels={self.labels}: the first population alone would "
+                "exceed the budget; choose a smaller one"
             )
         try:
             import pymoo  # noqa: F401
@@ -46,16 +85,18 @@ class NSGA2(Search):
     def run(
         self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None
     ) -> dict[str, Array]:
-        """Evolve until the labels are spent.
+        """Evolve until the labels, or the generations, are spent.
 
         Returns:
             ``front``: ``[n]`` positions in the history of the Pareto front of all that was
-            evaluated, best accuracy first; ``front_cost``: ``[n]`` float64.
+            evaluated, best accuracy first; ``front_cost``: ``[n]`` float64, or ``[n, k]`` of
+            several costs.
         """
         self.check(evaluator)
+        self.caps.check(evaluator, rng)
         names = _Names()
-        algorithm = _algorithm(self.population, names, evaluator, rng)
-        idle = 0
+        algorithm = _algorithm(self, names, evaluator, rng)
+        idle = generation = 0
         while evaluator.labels_used < self.labels:
             asked = algorithm.ask()
             numbers = [] if asked is None else asked.get("X")[:, 0].astype(int).tolist()
@@ -66,21 +107,34 @@ class NSGA2(Search):
                 break
             idle = 0 if any(not evaluator.known(item) for item in chosen) else idle + 1
             if asked is None or idle >= IDLE // 10:  # no mutant is new
-                parents = evaluator.history
-                evaluator.evaluate([fresh_mutant(evaluator, rng, parents)])
+                fresh = self._fresh(evaluator, rng)
+                if not fresh:
+                    break
+                evaluator.evaluate(fresh)
                 idle = 0
             if asked is not None:
                 _tell(algorithm, asked, self._objectives(evaluator, chosen))
+            generation += 1 if generation else self.random_generations
+            if self.generations is not None and generation >= self.generations:
+                break
         history = evaluator.history
         objectives = self._objectives(evaluator, history)
         front = np.flatnonzero(pareto_front(objectives))
         front = front[np.argsort(objectives[front, 0], kind="stable")]
-        return {"front": front, "front_cost": objectives[front, 1]}
+        costs = objectives[front, 1:]
+        return {"front": front, "front_cost": costs[:, 0] if len(self.costs) == 1 else costs}
+
+    def _fresh(self, evaluator: Evaluator, rng: np.random.Generator) -> list[Architecture]:
+        """An architecture that was not evaluated; none where the caps allow no other."""
+        if self.caps.limits:
+            return self.caps.sample(evaluator, rng, 1)
+        return [fresh_mutant(evaluator, rng, evaluator.history)]
 
     def _objectives(self, evaluator: Evaluator, chosen: list[Architecture]) -> Array:
-        """``[n, 2]``, both to be small."""
+        """``[n, 1 + costs]``, all to be small."""
         accuracies = evaluator.evaluate(chosen)
-        return np.stack([1 - accuracies, evaluator.cost(self.cost, chosen)], axis=1)
+        costs = [evaluator.cost(name, chosen) for name in self.costs]
+        return np.stack([1 - accuracies, *costs], axis=1)
 
 
 def pareto_front(objectives: Array) -> Array:
@@ -109,10 +163,8 @@ class _Names:
         return self._numbers[architecture.key]
 
 
-def _algorithm(
-    population: int, names: _Names, evaluator: Evaluator, rng: np.random.Generator
-) -> Any:
-    """Pymoo's NSGA-II over numbered architectures, with one's own sampling and mutation."""
+def _algorithm(search: NSGA2, names: _Names, evaluator: Evaluator, rng: np.random.Generator) -> Any:
+    """Pymoo's NSGA-II over numbered architectures, with one's own sampling and variation."""
     from pymoo.algorithms.moo.nsga2 import NSGA2 as Algorithm
     from pymoo.config import Config
     from pymoo.core.crossover import Crossover
@@ -122,29 +174,67 @@ def _algorithm(
 
     Config.warnings["not_compiled"] = False
 
+    def numbered(items: list[Architecture]) -> Array:
+        return np.array([[names.number(item)] for item in items], dtype=np.float64)
+
+    def named(numbers: Array) -> list[Architecture]:
+        return [names.architectures[int(number)] for number in numbers]
+
     class Draw(Sampling):  # type: ignore[misc]
         def _do(self, problem: Any, n_samples: int, **kwargs: Any) -> Array:
-            drawn = evaluator.sample(rng, n_samples)
-            return np.array([[names.number(item)] for item in drawn], dtype=np.float64)
+            count = n_samples * search.random_generations
+            return numbered(search.caps.sample(evaluator, rng, count))
+
+    class Cross(Crossover):  # type: ignore[misc]
+        def _do(self, problem: Any, X: Array, **kwargs: Any) -> Array:
+            children = []
+            for first, second in zip(named(X[0, :, 0]), named(X[1, :, 0]), strict=True):
+                child = first
+                if rng.random() < (search.crossover or 0):
+                    child = evaluator.crossover(rng, first, second) or first
+                children.append(child)
+            return numbered(children)[None]
 
     class Mutate(Mutation):  # type: ignore[misc]
         def _do(self, problem: Any, X: Array, **kwargs: Any) -> Array:
-            parents = [names.architectures[int(number)] for number in X[:, 0]]
-            children = [evaluator.mutate(rng, parent) for parent in parents]
-            return np.array([[names.number(item)] for item in children], dtype=np.float64)
+            parents = named(X[:, 0])
+            children = [_mutant(search, evaluator, rng, parent) for parent in parents]
+            for place in np.flatnonzero(~search.caps.within(evaluator, children)):
+                children[place] = _allowed(search, evaluator, rng, parents[place])
+            return numbered(children)
 
+    crossover: Any = Crossover(1, 1, prob=0.0)  # copies
+    if search.crossover is not None:
+        crossover = Cross(2, 1, prob=1.0)
     algorithm = Algorithm(
-        pop_size=population,
-        sampling=Draw(),
-        crossover=Crossover(1, 1, prob=0.0),  # copies: a space has no crossover of its own
-        mutation=Mutate(),
+        pop_size=search.population, sampling=Draw(), crossover=crossover, mutation=Mutate()
     )
     algorithm.setup(
-        Problem(n_var=1, n_obj=2),
+        Problem(n_var=1, n_obj=1 + len(search.costs)),
         termination=("n_gen", 10**9),
         seed=int(rng.integers(2**31)),
     )
     return algorithm
+
+
+def _mutant(
+    search: NSGA2, evaluator: Evaluator, rng: np.random.Generator, parent: Architecture
+) -> Architecture:
+    if search.rate is None:
+        return evaluator.mutate(rng, parent)
+    return mutated(evaluator, rng, parent, search.rate)
+
+
+def _allowed(
+    search: NSGA2, evaluator: Evaluator, rng: np.random.Generator, parent: Architecture
+) -> Architecture:
+    """A mutant within the caps; after many in vain, any architecture within them."""
+    for _ in range(TRIES):
+        mutant = _mutant(search, evaluator, rng, parent)
+        if search.caps.within(evaluator, [mutant])[0]:
+            return mutant
+    found = search.caps.sample(evaluator, rng, 1) or evaluator.history
+    return found[int(rng.integers(len(found)))]
 
 
 def _tell(algorithm: Any, asked: Any, objectives: Array) -> None:

@@ -143,3 +143,21 @@ class Space(ABC):
         self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
     ) -> tuple[Array, Array | None]:
         """One architecture changed in one place."""
+
+    def crossover(
+        self,
+        rng: np.random.Generator,
+        first: tuple[Array, Array | None],
+        second: tuple[Array, Array | None],
+    ) -> tuple[Array, Array | None]:
+        """A child of two architectures, each place of it from either, as native arrays.
+
+        Raises:
+            NaspError: in a space whose topology varies and that has no crossover of its own.
+        """
+        from nasp_lightning.error import NaspError
+
+        if first[1] is not None or second[1] is not None:
+            raise NaspError(f"space {self.name} has no crossover: set it to null or 0")
+        either = rng.random(len(first[0])) < 0.5
+        return np.where(either, first[0], second[0]).astype(np.uint8), None
