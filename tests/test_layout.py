@@ -101,14 +101,17 @@ def test_tests_mirror_the_code() -> None:
 
 @pytest.mark.parametrize("group", sorted(set(rooms()) - NOUNS_WITHOUT_CONFIG))
 def test_a_component_has_one_name(group: str) -> None:
-    """``predictor=tnasp`` is conf/predictor/tnasp.yaml is src/nasp_lightning/predictor/tnasp.py."""
+    """``predictor=tnasp`` is conf/predictor/tnasp.yaml is src/nasp_lightning/predictor/tnasp.py.
+
+    ``<name>_mini`` is the small twin of ``<name>``.
+    """
     for path in sorted((conf_dir() / group).glob("*.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        target = content.get("_target_", "")
+        target, name = content.get("_target_", ""), path.stem.removesuffix("_mini")
         if target.startswith(f"nasp_lightning.{group}."):
-            assert target.split(".")[2] == path.stem, path
-        elif not target and group != "callbacks" and path.stem != "none":
-            assert (SOURCE / group / f"{path.stem}.py").is_file(), path
+            assert target.split(".")[2] == name, path
+        elif not target and group != "callbacks" and name != "none":
+            assert (SOURCE / group / f"{name}.py").is_file(), path
 
 
 def targets(node: object) -> list[str]:

@@ -114,3 +114,19 @@ def test_unknown_words() -> None:
         check_positive(classes=2, cells=0)
     with pytest.raises(NaspError, match=r"network\.cells=1\.5"):
         check_positive(cells=1.5)  # type: ignore[arg-type]
+
+
+def test_a_stride_halves_the_pixels() -> None:
+    layer = ConvNorm(4, 4, 3, active="relu6", depthwise=True, stride=2).eval()
+    assert layer(images(4, 5)).shape == (2, 4, 3, 3)
+    assert 0 <= layer(100 * images(4, 5)).min() <= layer(100 * images(4, 5)).max() <= 6
+    assert ConvNorm(4, 6, 3).eval()(images(4, 5)).shape == (2, 6, 5, 5)
+
+
+def test_proxyless_start() -> None:
+    network = nn.Sequential(nn.Conv2d(64, 64, 3, bias=False), nn.Linear(100, 20))
+    before = network[1].weight.clone()
+    initialise(network, "proxyless")
+    assert torch.equal(network[1].weight, before)
+    assert not network[1].bias.any()
+    assert network[0].weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
