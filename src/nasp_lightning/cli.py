@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.job.chain import left
 from nasp_lightning.run_folder import check_source, config_hash, finished_results, resolved, stem
 from nasp_lightning.storage import explain_os_error
 from nasp_lightning.sweep import experiment_first
@@ -33,11 +34,14 @@ def conf_dir() -> Path:
 
 
 def register_resolvers() -> None:
-    """Make ``${config_hash:}`` and ``${stem:…}`` known to configs."""
+    """Make ``${config_hash:}``, ``${stem:…}`` and ``${left:…}`` known to configs."""
     OmegaConf.register_new_resolver(
         "config_hash", lambda *, _root_: config_hash(_root_), replace=True
     )
     OmegaConf.register_new_resolver("stem", stem, replace=True)
+    OmegaConf.register_new_resolver(
+        "left", lambda stage, *, _root_: left(stage, _root_.paths.chain), replace=True
+    )
 
 
 def fail(message: str) -> NoReturn:
