@@ -1,4 +1,4 @@
-"""Learning rate schedules as pure functions of the epoch.
+"""Learning rate schedules as pure functions of the epoch, or of the step among all steps.
 
 Nothing has to be saved or stepped: a resumed run computes the same rate, and a framework's new
 phase begins its own schedule.
@@ -17,6 +17,11 @@ def cosine(epoch: int, epochs: int) -> float:
 def constant(epoch: int, epochs: int) -> float:
     """Factor 1."""
     return 1.0
+
+
+def linear(epoch: int, epochs: int, end: float = 0.0) -> float:
+    """Factor that falls linearly from 1 to ``end``, which it would reach at ``epochs``."""
+    return 1 + (end - 1) * epoch / epochs
 
 
 def step(epoch: int, epochs: int, at: float = 0.7, factor: float = 0.1) -> float:
