@@ -77,3 +77,9 @@ def test_mutation_changes_one_layer_to_every_other_operation() -> None:
         (layer,) = np.flatnonzero(child != parent)
         seen.add((int(layer), int(child[layer])))
     assert len(seen) == 9
+
+
+def test_boxes_are_named_after_the_operations() -> None:
+    skip, wide = Blocks().boxes(np.array([0, 3, 1]))[:2]
+    assert (skip.text, skip.kind, skip.size) == ("skip", None, 0)
+    assert (wide.text, wide.kind, wide.size) == ("conv7", "conv7", 1)

@@ -141,3 +141,15 @@ def test_validation(operations: Array, message: str) -> None:
 def test_sizes_of_no_network(options: dict[str, Any], message: str) -> None:
     with pytest.raises(NaspError, match=message):
         MobileNet(**options)
+
+
+def test_boxes_tell_the_architecture() -> None:
+    space = MobileNet(**TINY)
+    boxes = space.boxes(np.array([5, 2, 6]))
+    assert [box.text for box in boxes] == [
+        *("conv 3×3", "MB1 3×3", "MB6 7×7", "MB3 5×5", "identity", "conv 1×1"),
+    ]
+    assert [box.size for box in boxes[2:5]] == [1, 0.5, 0]
+    assert [box.group for box in boxes[1:5]] == ["24\n4²", "8\n4²", "12\n2²", "12\n2²"]
+    with pytest.raises(NaspError, match="operation 7"):
+        space.boxes(np.array([0, 0, 7]))

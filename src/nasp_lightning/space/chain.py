@@ -10,13 +10,32 @@ A chain of one's own is a class of three lines, in a file of one's own::
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.space.base import Array, Graphs, Shape, Space
+
+PASSES = ("identity", "skip", "skip_connect")  # operations that only pass their input on
+
+
+class Box(NamedTuple):
+    """How a layer of a chain is drawn: see :func:`nasp_lightning.report.chain.draw_chain`.
+
+    Attributes:
+        text: in the box.
+        kind: what has one colour; None: none, since it is not searched or only passes on.
+        size: of the box, a share of the tallest; 0: it only passes its input on.
+        group: neighbours with the same text are braced together; empty: nothing to say.
+    """
+
+    text: str
+    kind: str | None
+    size: float = 1.0
+    group: str = ""
 
 
 class Chain(Space):
@@ -127,6 +146,15 @@ class Chain(Space):
         changed[layer] = (changed[layer] + shift) % len(self.operation_names)
         return changed, None
 
+    def boxes(self, operations: Array) -> list[Box]:
+        """How one architecture ``[L]`` is drawn, from input to output.
+
+        Raises:
+            NaspError: if it is no architecture of the space.
+        """
+        self.validate(np.asarray(operations)[None])
+        return [box_of(self.operation_names[int(code)]) for code in operations]
+
     @property
     def _separator(self) -> str:
         return "" if len(self.operation_names) <= 10 else "-"
@@ -134,3 +162,12 @@ class Chain(Space):
     def _example(self) -> str:
         codes = [layer % len(self.operation_names) for layer in range(self.layers)]
         return self._separator.join(map(str, codes))
+
+
+def box_of(name: str) -> Box:
+    """How an operation is drawn; ``mb6_k5`` is an inverted residual block of expansion 6."""
+    found = re.fullmatch(r"mb(\d+)_k(\d+)", name)
+    if not found:
+        return Box(name, None, 0.0) if name in PASSES else Box(name, name)
+    expansion, kernel = found.groups()
+    return Box(f"MB{expansion} {kernel}×{kernel}", f"{kernel}×{kernel}", int(expansion) / 6)

@@ -26,7 +26,7 @@ import numpy as np
 
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.space.base import Array
-from nasp_lightning.space.chain import Chain
+from nasp_lightning.space.chain import Box, Chain
 
 
 class Block(NamedTuple):
@@ -179,6 +179,22 @@ class MobileNet(Chain):
         count = int(self.choices[layer])
         changed[layer] = (changed[layer] + rng.integers(1, count)) % count
         return changed, None
+
+    def boxes(self, operations: Array) -> list[Box]:
+        """How one architecture ``[L]`` is drawn: its layers by stage, the fixed parts around them.
+
+        Raises:
+            NaspError: if it is no architecture of the space.
+        """
+        layers, side = super().boxes(operations), -(-self.image // self.stem_stride)
+        found = [
+            Box("conv 3×3", None, 1 / 6, f"{self.stem_width}\n{side}²"),
+            Box("MB1 3×3", None, 1 / 6, f"{self.first_width}\n{side}²"),
+        ]
+        for place, box in zip(self.places, layers, strict=True):
+            side = -(-side // place.stride)
+            found.append(box._replace(group=f"{place.outputs}\n{side}²"))
+        return [*found, Box("conv 1×1", None, 1 / 6, f"{self.last_width}\n{side}²")]
 
     def _example(self) -> str:
         return "".join(str(layer % IDENTITY) for layer in range(self.layers))
