@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.job.chain import left
+from nasp_lightning.job.chain import leave_again, left
 from nasp_lightning.run_folder import check_source, config_hash, finished_results, resolved, stem
 from nasp_lightning.storage import explain_os_error
 from nasp_lightning.sweep import experiment_first
@@ -113,6 +113,7 @@ def run_config(config: DictConfig, folder: Path) -> dict[str, Any]:
     done = finished_results(folder, config_hash(plain))
     if done is not None:
         check_source(done, plain)
+        leave_again(plain, folder, done)
         sys.stderr.write(f"done already: {folder / 'results.json'}\n")
         return done
     threads = plain.get("threads")

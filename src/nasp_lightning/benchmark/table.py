@@ -36,7 +36,7 @@ _DTYPES = {  # of safetensors
 }
 
 
-def metric_name(dataset: str, quantity: str, epochs: int) -> str:
+def metric_name(dataset: str, quantity: str, epochs: int | str) -> str:
     """Name of a metric, such as ``cifar10/validation_accuracy/200``."""
     return f"{dataset}/{quantity}/{epochs}"
 

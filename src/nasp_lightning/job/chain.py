@@ -33,6 +33,24 @@ def leave(config: Config, stage: str, product: Path) -> None:
         write_json(_file(Path(folder), stage), {"path": str(Path(product).absolute())})
 
 
+def product(stage: str, name: str) -> Config:
+    """The entry ``product`` of a stage's results: its file or folder, relative to the run's."""
+    return {"stage": stage, "name": name}
+
+
+def leave_again(config: Config, folder: Path, results: Config) -> None:
+    """Say once more where a run's product lies, which was finished before: perhaps in a new chain.
+
+    Args:
+        config: of the run.
+        folder: the run's.
+        results: of it; nothing happens where they name no product.
+    """
+    found = results.get("product")
+    if isinstance(found, dict):
+        leave(config, str(found["stage"]), folder / str(found["name"]))
+
+
 def left(stage: str, folder: str | None) -> str | None:
     """Where a stage's product lies, for configs; None where there is none yet."""
     if not folder:

@@ -1,0 +1,146 @@
+"""Drawings of architectures, and of what a search found: for run folders and notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasp_lightning.report.figure import COLOURS, save_figure, styled_figure
+
+if TYPE_CHECKING:  # the report starts without numpy
+    import numpy.typing as npt
+
+    from nasp_lightning.space.base import Space
+
+    Array = npt.NDArray[Any]
+
+BOX = {"boxstyle": "round,pad=0.3", "linewidth": 0.8, "edgecolor": "#444444"}
+PALE = ("#cfe3f1", "#f6d9c4", "#cdebe0", "#f0dbe7", "#dcf0fa", "#fbe8c6", "#e6e6e6")
+
+
+def draw_front(folder: Path, scores: Array, cost: Array, front: Array) -> list[Path]:
+    """``front.png`` and ``front.svg``: predicted accuracy against multiply-adds.
+
+    Args:
+        folder: where to.
+        scores: ``[n]`` of all that was scored.
+        cost: ``[n]`` multiply-adds.
+        front: places of the Pareto front.
+
+    Raises:
+        NaspError: if matplotlib is not installed or the folder cannot be written.
+    """
+    with styled_figure(6.4, 4.2) as figure:
+        axes = figure.subplots()
+        axes.scatter(cost / 1e6, scores, s=6, color="#bbbbbb", label="scored", linewidths=0)
+        axes.scatter(
+            cost[front] / 1e6, scores[front], s=18, color=COLOURS[0], label="front", linewidths=0
+        )
+        axes.set_xlabel("multiply-adds (millions)")
+        axes.set_ylabel("predicted accuracy")
+        axes.grid(alpha=0.25, linewidth=0.6)
+        axes.legend(frameon=False, fontsize=9)
+        return save_figure(figure, folder, "front")
+
+
+def draw_architecture(
+    folder: Path, stem: str, space: Space, operations: Array, adjacency: Array | None = None
+) -> list[Path]:
+    """``<stem>.png`` and ``<stem>.svg``: a chain as boxes in rows, DARTS as its two cells.
+
+    Args:
+        folder: where to.
+        stem: of the files' names.
+        space: of the architecture; one with ``genotype`` is drawn as DARTS is, others as chains.
+        operations: ``[T]``.
+        adjacency: ``[V, V]`` or None.
+
+    Raises:
+        NaspError: if matplotlib is not installed or the folder cannot be written.
+    """
+    own: Any = space
+    if hasattr(own, "genotype"):
+        genotype = own.genotype(operations, adjacency)
+        with styled_figure(9.0, 5.6) as figure:
+            for axes, name in zip(figure.subplots(2, 1), ("normal", "reduce"), strict=True):
+                _cell(axes, getattr(genotype, name), name)
+            return save_figure(figure, folder, stem)
+    stages = [getattr(place, "stage", 0) for place in getattr(own, "places", ())]
+    names = [own.operation_names[int(code)] for code in operations]
+    rows = _rows(names, stages or [number // 8 for number in range(len(names))])
+    with styled_figure(1.4 * max(map(len, rows)) + 0.6, 0.7 * len(rows) + 0.3) as figure:
+        _chain(figure.subplots(), rows, own.operation_names)
+        return save_figure(figure, folder, stem)
+
+
+def _rows(names: Sequence[str], stages: Sequence[int]) -> list[list[str]]:
+    rows: list[list[str]] = [[] for _ in range(max(stages) + 1)]
+    for name, stage in zip(names, stages, strict=True):
+        rows[stage].append(name)
+    return rows
+
+
+def _chain(axes: Any, rows: Sequence[Sequence[str]], kinds: Sequence[str]) -> None:
+    """One row of boxes for each stage; from left to right, from top to bottom."""
+    for row, names in enumerate(rows):
+        for place, name in enumerate(names):
+            colour = PALE[list(kinds).index(name) % len(PALE)]
+            axes.text(
+                *(place, -row, name.replace("_", " ")),
+                ha="center",
+                va="center",
+                fontsize=9,
+                bbox={**BOX, "facecolor": colour},
+            )
+            if place:
+                arrow = {"arrowstyle": "-|>", "color": "#444444", "linewidth": 0.8}
+                axes.annotate("", (place - 0.4, -row), (place - 0.6, -row), arrowprops=arrow)
+    axes.set_xlim(-0.6, max(map(len, rows)) - 0.4)
+    axes.set_ylim(-len(rows) + 0.4, 0.6)
+    axes.axis("off")
+
+
+def _cell(axes: Any, cell: Sequence[tuple[str, int]], title: str) -> None:
+    """States of a cell from left to right, an arrow with its operation for each edge."""
+    names = ["c_{k-2}", "c_{k-1}", "0", "1", "2", "3", "c_{k}"]
+    places = [(0.0, 1.0), (0.0, -1.0), (2.0, 0.9), (4.0, -0.9), (6.0, 0.9), (8.0, -0.9), (10.0, 0)]
+    edges = [(state, 2 + number // 2, name) for number, (name, state) in enumerate(cell)]
+    for number, (begin, end, name) in enumerate(edges):
+        bend = 0.12 if number % 2 else -0.12
+        _arrow(axes, places[begin], places[end], bend, COLOURS[number // 2 % 4])
+        share = 0.3 + 0.18 * (number % 2)
+        at = [a + share * (b - a) for a, b in zip(places[begin], places[end], strict=True)]
+        axes.text(
+            *(at[0], at[1] + 0.1 * (1 if number % 2 else -1), name.replace("_", " ")),
+            ha="center",
+            va="center",
+            fontsize=7,
+            color=COLOURS[number // 2 % 4],
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "linewidth": 0, "alpha": 0.8},
+        )
+    for node in range(2, 6):
+        _arrow(axes, places[node], places[6], 0.0, "#bbbbbb")
+    for place, name in zip(places, names, strict=True):
+        colour = PALE[0] if name.isdigit() else PALE[5]
+        text = name if name.isdigit() else f"${name}$"
+        style = {**BOX, "facecolor": colour}
+        axes.text(*place, text, ha="center", va="center", fontsize=9, bbox=style)
+    axes.set_xlim(-0.8, 10.8)
+    axes.set_ylim(-1.7, 1.7)
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.axis("off")
+
+
+def _arrow(
+    axes: Any, begin: tuple[float, float], end: tuple[float, float], bend: float, colour: str
+) -> None:
+    style = {
+        "arrowstyle": "-|>",
+        "color": colour,
+        "linewidth": 0.9,
+        "shrinkA": 10,
+        "shrinkB": 10,
+        "connectionstyle": f"arc3,rad={bend}",
+    }
+    axes.annotate("", end, begin, arrowprops=style)
