@@ -112,6 +112,14 @@ def finish(
             "results": phases,
         }
     )
+    close(logger, results)
+
+
+def close(logger: Any, results: dict[str, Any]) -> None:
+    """Log the summary and close the run."""
+    import wandb
+
     plain = (int, float, str, bool)
-    run.summary.update({key: value for key, value in results.items() if isinstance(value, plain)})
+    kept = {key: value for key, value in results.items() if isinstance(value, plain)}
+    logger.experiment.summary.update(kept)
     wandb.finish()

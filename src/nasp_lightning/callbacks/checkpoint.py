@@ -93,17 +93,25 @@ class ClockCheckpoint(Callback):
         if self._pending is not None:
             restore_random_states(self._pending)
             self._pending = None
-        elif time.monotonic() - self._last >= self.every_seconds:
+        elif self._due(trainer):
             self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
         self._count()
 
+    def _due(self, trainer: Trainer) -> bool:
+        """Whether it is time: by the first process' clock, since all must save together."""
+        due = time.monotonic() - self._last >= self.every_seconds
+        return bool(trainer.strategy.broadcast(due)) if trainer.world_size > 1 else due
+
     def save(self, trainer: Trainer) -> None:
-        """Write the checkpoint now, atomically."""
-        with atomic_path(self.path) as temporary:
-            trainer.save_checkpoint(temporary)
+        """Write the checkpoint now, atomically; of several processes the first one writes."""
+        if trainer.is_global_zero:
+            with atomic_path(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
+        else:
+            trainer.save_checkpoint(self.path)  # takes part, and writes nothing
         self._last = time.monotonic()
 
     def _count(self) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from nasp_lightning.storage import atomic_path, explain_os_error
-from nasp_lightning.task.predictor import PredictorTask
 
 
 class MetricsFile(Callback):
     """Appends what was logged in each epoch to ``metrics.csv`` in the run's folder.
+
+    The task says which metrics (``metric_names``), what it knows of the epoch itself
+    (``epoch_values()``) and what the epoch is called (``phase_name``).
 
     Rows of epochs that a resumed run repeats are dropped first, so each epoch stands there once.
 
@@ -22,15 +24,19 @@ class MetricsFile(Callback):
         flush_epochs: rows are written in groups of so many.
     """
 
-    columns = ("epoch", "phase", "train/loss", "monitor/kendall_tau")
-
     def __init__(self, folder: str | Path, flush_epochs: int = 20) -> None:
         self.path = Path(folder) / "metrics.csv"
         self.flush_epochs = flush_epochs
+        self.columns: tuple[str, ...] = ("epoch", "phase")
         self._rows: list[list[str]] = []
+        self._writes = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the rows of the epochs before this one."""
+        self.columns = ("epoch", "phase", *pl_module.metric_names)  # type: ignore[misc]
+        self._writes = trainer.is_global_zero
+        if not self._writes:
+            return
         kept: list[list[str]] = []
         if self.path.exists():
             with open(self.path, newline="", encoding="utf-8") as file:
@@ -45,10 +51,9 @@ class MetricsFile(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take this epoch's row."""
-        assert isinstance(pl_module, PredictorTask)
-        logged: dict[str, Any] = {**trainer.callback_metrics, "train/loss": pl_module.epoch_loss}
-        index, _ = pl_module.phase_of(trainer.current_epoch)
-        phase = pl_module.phases[index].name
+        task: Any = pl_module
+        logged: dict[str, Any] = {**_monitored(trainer), **task.epoch_values()}
+        phase = task.phase_name(trainer.current_epoch)
         last = trainer.current_epoch + 1 == trainer.max_epochs
         fresh = last or (trainer.current_epoch + 1) % self._every(trainer) == 0
         values = [
@@ -85,7 +90,7 @@ class MetricsFile(Callback):
         return found[0].every_epochs if found else 1
 
     def _flush(self) -> None:
-        if not self._rows:
+        if not self._rows or not self._writes:
             return
         try:
             with open(self.path, "a", newline="", encoding="utf-8") as file:
@@ -93,3 +98,9 @@ class MetricsFile(Callback):
         except OSError as error:
             raise explain_os_error(error, self.path, "write") from error
         self._rows = []
+
+
+def _monitored(trainer: Trainer) -> dict[str, Any]:
+    """What callbacks logged; the task's own metrics of an earlier epoch are none of this one's."""
+    metrics = trainer.callback_metrics
+    return {name: value for name, value in metrics.items() if name.startswith("monitor")}

@@ -1,4 +1,4 @@
-"""One progress bar for the whole fit, with the phase, the loss and the monitored tau."""
+"""One progress bar for the whole fit, with the phase and the metrics that the task shows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
-from nasp_lightning.task.predictor import PredictorTask
-
 log = logging.getLogger(__name__)
 
 
 class Progress(Callback):
     """A bar on a terminal; a line every few seconds elsewhere.
+
+    The task says what is shown of an epoch (``shown``, ``epoch_values()``, ``phase_name``), and,
+    with a method ``throughput()``, how fast it is within one that takes long.
 
     Args:
         enabled: False shows nothing.
@@ -40,6 +41,7 @@ class Progress(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar."""
         self._last = time.monotonic()
+        self.enabled = self.enabled and trainer.is_global_zero
         if not self.enabled or not sys.stderr.isatty():
             return
         self._bar = Bar(
@@ -64,15 +66,14 @@ class Progress(Callback):
         if self._bar is None and time.monotonic() - self._last < self.every_seconds:
             return
         self._last = time.monotonic()
-        assert isinstance(pl_module, PredictorTask)
-        logged: dict[str, Any] = {**trainer.callback_metrics, "train/loss": pl_module.epoch_loss}
+        task: Any = pl_module
+        logged: dict[str, Any] = {**trainer.callback_metrics, **task.epoch_values()}
         values = " ".join(
-            f"{label} {float(logged[name]):.3f}"
-            for name, label in (("train/loss", "loss"), ("monitor/kendall_tau", "tau"))
+            f"{label} {_short(float(logged[name]))}"
+            for name, label in task.shown.items()
             if name in logged
         )
-        index, _ = pl_module.phase_of(trainer.current_epoch)
-        phase = pl_module.phases[index].name
+        phase = task.phase_name(trainer.current_epoch)
         if self._bar is None:
             log.info(
                 "%s: epoch %d/%s %s", phase, trainer.current_epoch + 1, trainer.max_epochs, values
@@ -81,6 +82,25 @@ class Progress(Callback):
             self._bar.update(
                 self._task, completed=trainer.current_epoch + 1, description=phase, values=values
             )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell how fast it goes within a long epoch."""
+        every = 1.0 if self._bar is not None else self.every_seconds
+        if not self.enabled or time.monotonic() - self._last < every:
+            return
+        throughput = getattr(pl_module, "throughput", None)
+        if throughput is None:
+            return
+        self._last = time.monotonic()
+        steps = int(trainer.num_training_batches)
+        speed = f"step {batch_idx + 1}/{steps} {throughput():,.0f} images/s"
+        if self._bar is not None:
+            done = trainer.current_epoch + (batch_idx + 1) / steps
+            self._bar.update(self._task, completed=done, values=speed)
+        else:
+            log.info("epoch %d/%s: %s", trainer.current_epoch + 1, trainer.max_epochs, speed)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put it away."""
@@ -96,3 +116,7 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:,.0f}"

@@ -1,8 +1,9 @@
 """CIFAR-10 and CIFAR-100 as tensors that stay on one device: pixels as bytes, no files, no workers.
 
-Two kinds of folders are read: torchvision's (``cifar-10-batches-py``; it can be downloaded, and
-its files are used only if their official checksums hold), and columns of images, 500 under one
-another in each of ``train_000.webp``, ``train_001.webp``, … beside ``train_labels.npy``.
+Three kinds of folders are read: torchvision's (``cifar-10-batches-py``; it can be downloaded, and
+its files are used only if their official checksums hold), columns of images, 500 under one
+another in each of ``train_000.webp``, ``train_001.webp``, … beside ``train_labels.npy``, and image
+files in ``train/<class>/``, the classes in the order of their names (which is the official one).
 
 The images come in an order of their own content, so that both folders give the same tensors, the
 same hash, and the same random subset for a seed.
@@ -45,7 +46,7 @@ class Images:
     """Labelled images on one device.
 
     Attributes:
-        pixels: ``[N, 3, 32, 32]`` uint8.
+        pixels: ``[N, 3, S, S]`` uint8; S is 32, in ImageNet16-120 it is 16.
         labels: ``[N]`` int64, 0 to classes - 1.
         classes: number of classes.
         data_hash: of all pixels and labels, whatever folder they came from.
@@ -93,8 +94,8 @@ def load_cifar(
 
     Args:
         name: ``cifar10`` or ``cifar100``.
-        path: folder of image columns, or torchvision's root; None looks for either in
-            ``NASP_DATA``, its folder ``name``, and the cache's ``downloads``.
+        path: folder of image columns or image files, or torchvision's root; None looks for any
+            of them in ``NASP_DATA``, its folder ``name``, and the cache's ``downloads``.
         train: the 50,000 training images, or the 10,000 test images.
         download: let torchvision download it where it is not found.
         partial: accept a part of the data set that holds every class.
@@ -107,10 +108,12 @@ def load_cifar(
     folder = _find(name, path, download)
     if (folder / f"{_part(train)}_labels.npy").is_file():
         pixels, labels = _read_columns(folder, _part(train))
+    elif (folder / _part(train)).is_dir():
+        pixels, labels = _read_files(folder / _part(train))
     else:
         pixels, labels = _read_torchvision(folder, name, train, download)
     _check_classes(labels, name, train, folder, partial)
-    order, data_hash = _content_order(pixels, labels)
+    order, data_hash = content_order(pixels, labels)
     return Images(
         pixels=torch.from_numpy(pixels[order]).permute(0, 3, 1, 2).contiguous(),
         labels=torch.from_numpy(labels[order]),
@@ -125,8 +128,17 @@ def _part(train: bool) -> str:
 
 
 def _is_source(folder: Path, name: str) -> bool:
-    columns = any((folder / f"{part}_labels.npy").is_file() for part in ("train", "test"))
-    return columns or (folder / DATASETS[name][2]).is_dir()
+    parts = ("train", "test")
+    columns = any((folder / f"{part}_labels.npy").is_file() for part in parts)
+    # All classes, so that the ImageNet beside it is not taken for it.
+    files = all(
+        sum(item.is_dir() for item in _listed(folder / part)) == DATASETS[name][0] for part in parts
+    )
+    return columns or files or (folder / DATASETS[name][2]).is_dir()
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _find(name: str, path: str | Path | None, download: bool) -> Path:
@@ -137,6 +149,7 @@ def _find(name: str, path: str | Path | None, download: bool) -> Path:
             return folder
         raise NaspError(
             f"{folder} holds no {name}: expected train_labels.npy beside train_000.webp, …, or "
+            f"image files in train/<class>/ and test/<class>/ of {DATASETS[name][0]} classes, or "
             f"torchvision's folder {DATASETS[name][2]} (download=true gets it)"
         )
     root = data_dir()
@@ -153,15 +166,10 @@ def _find(name: str, path: str | Path | None, download: bool) -> Path:
 
 
 def _read_columns(folder: Path, part: str) -> tuple[Bytes, Labels]:
-    from PIL import Image, UnidentifiedImageError
-
     files = sorted(folder.glob(f"{part}_[0-9]*.webp"))
     columns = []
     for file in files:
-        try:
-            column = np.asarray(Image.open(io.BytesIO(file.read_bytes())).convert("RGB"))
-        except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
-            raise NaspError(f"{file} is damaged or cut short ({error}): get it again") from error
+        column = _read_image(file)
         if column.shape[1] != SIDE or column.shape[0] % SIDE:
             raise NaspError(
                 f"{file} is {column.shape[1]} pixels wide and {column.shape[0]} high: expected "
@@ -180,6 +188,33 @@ def _read_columns(folder: Path, part: str) -> tuple[Bytes, Labels]:
             f"{labels_file.name} is {labels.dtype} of shape {labels.shape}: get them again"
         )
     return pixels, labels.astype(np.int64)
+
+
+def _read_image(file: Path) -> Bytes:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return np.asarray(Image.open(io.BytesIO(file.read_bytes())).convert("RGB"))
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+        raise NaspError(f"{file} is damaged or cut short ({error}): get it again") from error
+
+
+def _read_files(folder: Path) -> tuple[Bytes, Labels]:
+    images, labels = [], []
+    for label, place in enumerate(item for item in _listed(folder) if item.is_dir()):
+        for file in _listed(place):
+            if file.name.startswith("."):
+                continue
+            image = _read_image(file)
+            if image.shape != (SIDE, SIDE, 3):
+                raise NaspError(
+                    f"{file} is {image.shape[1]} pixels wide and {image.shape[0]} high: expected "
+                    f"{SIDE} by {SIDE}"
+                )
+            images.append(image)
+            labels.append(label)
+    pixels = np.stack(images) if images else np.empty((0, SIDE, SIDE, 3), np.uint8)
+    return pixels, np.array(labels, dtype=np.int64)
 
 
 def _read_torchvision(root: Path, name: str, train: bool, download: bool) -> tuple[Bytes, Labels]:
@@ -223,7 +258,7 @@ def _check_classes(labels: Labels, name: str, train: bool, folder: Path, partial
         )
 
 
-def _content_order(pixels: Bytes, labels: Labels) -> tuple[npt.NDArray[np.int64], str]:
+def content_order(pixels: Bytes, labels: Labels) -> tuple[npt.NDArray[np.int64], str]:
     """Order by content, and the hash of all of it: the same for any order that it came in."""
     digests = [
         hashlib.blake2b(image.tobytes(), digest_size=12).digest() + int(label).to_bytes(4, "little")

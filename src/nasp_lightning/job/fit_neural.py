@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +81,23 @@ def fit(
     if resumed is not None:
         log.info("continuing from %s", resumed)
     began = time.monotonic()
-    try:
+    with interruptible():
         trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=True)
-    except SystemExit as error:  # what Lightning makes of Ctrl-C
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
     if clock is None:
         return trainer, time.monotonic() - began
     clock.save(trainer)
     return trainer, clock.fit_seconds
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C be Ctrl-C, of which Lightning makes an exit."""
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def make_callbacks(config: Config, folder: Path) -> list[Callback]:

@@ -50,7 +50,7 @@ def build_network(
 
     Args:
         settings: of a config's group ``network``; its class is called with the architecture, and
-            with ``space`` and ``classes`` where it takes them.
+            with ``space`` (in place of the settings') and ``classes`` where it takes them.
         space: of the architecture.
         architecture: operations ``[T]`` and adjacency ``[V, V]`` or None.
         classes: of the data; None: the settings'.
@@ -124,7 +124,7 @@ def _named(group: str, settings: Mapping[str, Any], kind: type) -> Any:
     if not isinstance(target, str):
         raise NaspError(f"{group}: it needs a _target_, such as those in conf/{group}/")
     for name, value in options_of(settings).items():
-        if isinstance(value, Mapping) and "_target_" in value:
+        if name != "space" and isinstance(value, Mapping) and "_target_" in value:
             raise NaspError(f"{group}.{name}: write plain values, no _target_")
     try:
         found = get_class(target)

@@ -4,7 +4,7 @@ The weights are the file's tensors; its metadata holds the manifest, plain value
 
     format       nasp_lightning.network/1
     kind         supernet | network
-    network      settings of conf/network: _target_ and options
+    network      settings of conf/network: _target_ and options, without a space
     space        settings of conf/space, or null
     operations   of a network: its architecture, as lists
     adjacency    likewise, or null
@@ -58,7 +58,8 @@ def save_network(path: str | Path, module: nn.Module, manifest: Mapping[str, Any
     """
     from safetensors.torch import save
 
-    whole = check_manifest({"format": FORMAT, **manifest}, str(path))
+    settings = {name: item for name, item in manifest["network"].items() if name != "space"}
+    whole = check_manifest({"format": FORMAT, **manifest, "network": settings}, str(path))
     tensors = {
         name: value.detach().cpu().contiguous().clone()
         for name, value in module.state_dict().items()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from hydra.utils import get_class
@@ -55,7 +55,12 @@ class PredictorTask(LightningModule):
         phases: set by the framework before the fit.
         auxiliary: a further loss term that a framework adds to every step, or None.
         label_floor: to which a framework raises lower normalised labels, or None.
+        metric_names: columns of ``metrics.csv`` behind epoch and phase.
+        shown: metrics that the progress bar shows, with their labels.
     """
+
+    metric_names: ClassVar[tuple[str, ...]] = ("train/loss", "monitor/kendall_tau")
+    shown: ClassVar[Mapping[str, str]] = {"train/loss": "loss", "monitor/kendall_tau": "tau"}
 
     def __init__(
         self,
@@ -189,6 +194,14 @@ class PredictorTask(LightningModule):
     def epoch_loss(self) -> float:
         """Mean loss of this epoch's steps; callbacks act before the task logs it."""
         return float(self._loss_sum) / max(1, self._steps)
+
+    def epoch_values(self) -> dict[str, float]:
+        """What is known of this epoch beside what callbacks log."""
+        return {"train/loss": self.epoch_loss}
+
+    def phase_name(self, epoch: int) -> str:
+        """Name of the phase that an epoch belongs to."""
+        return self.phases[self.phase_of(epoch)[0]].name
 
     def on_train_epoch_end(self) -> None:
         """Log the mean loss once an epoch; logging each step would double its cost.
