@@ -174,3 +174,20 @@ def test_configs() -> None:
     mini = instantiate(compose_config("+network=darts_mini")["network"])
     logits, auxiliary = mini(operations, adjacency)(torch.randn(2, 3, 32, 32))
     assert logits.shape == auxiliary.shape == (2, 10)
+
+
+def test_a_compiled_network_is_not_compiled_for_each_rate() -> None:
+    compiled = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        compiled.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    network = DartsNetwork.from_string(V2, drop_path=0.01, **TINY)
+    fast = torch.compile(network, backend=backend, fullgraph=True)
+    batch = torch.randn(2, 3, 16, 16)
+    for rate in (0.01, 0.05, 0.2):
+        network.drop_path_rate = rate
+        fast(batch)
+    assert len(compiled) == 1

@@ -26,6 +26,7 @@ from nasp_lightning.space.base import Array
 from nasp_lightning.space.darts import Darts
 
 _LEAST_LAYERS = 3  # with fewer, both reductions would be one
+_CIFAR_SIDE = 32
 _AUXILIARY_SIDE = 8  # pixels of the features that the auxiliary head was published for
 
 
@@ -162,12 +163,12 @@ class DartsNetwork(nn.Module):
     def costs(
         operations: Array,
         adjacency: Array | None,
+        image: int | None = None,
         *,
         classes: int = 10,
         channels: int = 36,
         layers: int = 20,
         stem_stride: int = 1,
-        image: int = 32,
         **_: Any,
     ) -> dict[str, Array]:
         """Costs of networks that are not built; the auxiliary head is left out, as in papers.
@@ -175,12 +176,11 @@ class DartsNetwork(nn.Module):
         Args:
             operations: ``[N, 22]``.
             adjacency: ``[N, 22, 22]``.
+            image: height and width in pixels; None: CIFAR's 32.
             classes: of the data set.
-            channels: as of the network.
-            layers: as of the network.
-            stem_stride: as of the network.
-            image: height and width in pixels.
-            _: the network's other options, which cost nothing.
+            channels: as of a network, like all other options; the rest costs nothing.
+            layers: as of a network.
+            stem_stride: as of a network.
 
         Returns:
             ``parameters`` and ``macs``, ``[N]`` int64.
@@ -189,9 +189,10 @@ class DartsNetwork(nn.Module):
             NaspError: if the arrays are no architectures of the space, or a size cannot be.
         """
         check_sizes(classes, channels, layers, stem_stride)
-        check_side(image, stem_stride)
+        side = _CIFAR_SIDE if image is None else image
+        check_side(side, stem_stride)
         edges = Darts().edges(operations, adjacency)
-        return network_costs(*edges, classes, channels, layers, stem_stride, image)
+        return network_costs(*edges, classes, channels, layers, stem_stride, side)
 
 
 def stem(channels: int, stride: int = 1) -> nn.Sequential:
