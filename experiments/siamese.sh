@@ -1,5 +1,7 @@
 # Sourced by run.sh of Siamese-NAS's experiments: N + K of several variants at several numbers of labels, then the report.
-#   run_variants LINES   each line a variant's name, its experiment, and its words
+#   run_variants LINES       each line a variant's name, its experiment, and its words; then the report, and the end
+#   sweep_variants LINES     the runs alone
+#   report_variants WORD...  the report of what was swept so far, with these words
 # The environment can say otherwise:
 #   RUNS      where run folders go (runs); a run that is finished there is not repeated, one that was killed goes on
 #   VARIANTS  these variants alone, by name
@@ -9,8 +11,17 @@
 set -euf
 runs=${RUNS:-runs}
 
+failed=0
+found=() # folders of the variants that were run
+
 run_variants() { # LINES
-  local failed=0 status found=()
+  sweep_variants "$1"
+  report_variants --csv "$here/measured.csv" --plot "$here"
+  exit "$failed"
+}
+
+sweep_variants() { # LINES
+  local status
   while read -r name experiment words; do
     case " ${VARIANTS:-$name} " in *" $name "*) ;; *) continue ;; esac
     status=0
@@ -23,6 +34,8 @@ run_variants() { # LINES
   while read -r name _; do
     [ ! -d "$runs/$name" ] || found+=("$runs/$name")
   done <<<"$1"
-  python -m nasp_lightning.report "${found[@]}" --csv "$here/measured.csv" --plot "$here" || failed=1
-  exit "$failed"
+}
+
+report_variants() { # WORD...
+  python -m nasp_lightning.report "${found[@]}" "$@" || failed=1
 }
