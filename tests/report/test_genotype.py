@@ -15,11 +15,11 @@ pytest.importorskip("matplotlib")
 
 
 def test_both_cells_are_drawn(tmp_path: Path) -> None:
-    written = draw_genotype(parse(PC_DARTS), tmp_path, "best")
+    written = draw_genotype(parse(PC_DARTS), tmp_path, "best", "3.63 M parameters")
     assert [path.name for path in written] == ["best.png", "best.svg"]
     assert written[0].read_bytes().startswith(b"\x89PNG")
     text = written[1].read_text()
-    for name in ("normal cell", "reduction cell"):
+    for name in ("normal cell", "reduction cell", "3.63 M parameters"):
         assert name in text
     assert text.count(">sep conv 3×3<") == 7
     assert text.count(">dil conv 3×3<") == 2

@@ -20,16 +20,19 @@ _GAP = 1.6  # between a node's last operation and the next node's first
 _RISE = 0.24  # of a node's first operation above its wire, and of the second below
 
 
-def draw_genotype(genotype: Genotype | str, folder: Path, stem: str = "genotype") -> list[Path]:
-    """Write ``<stem>.png`` and ``<stem>.svg``.
+def draw_genotype(
+    genotype: Genotype | str, folder: Path, stem: str = "architecture", title: str = ""
+) -> list[Path]:
+    """Write a drawing of one architecture, as ``<stem>.png`` and ``<stem>.svg``.
 
     Args:
         genotype: to draw, or its text.
-        folder: where the files go.
-        stem: of their names.
+        folder: that exists.
+        stem: of the files' names.
+        title: over the drawing, such as the architecture's costs.
 
     Returns:
-        Paths of the two files.
+        The files.
 
     Raises:
         NaspError: if the text is no genotype, matplotlib is absent, or the folder cannot be
@@ -37,9 +40,11 @@ def draw_genotype(genotype: Genotype | str, folder: Path, stem: str = "genotype"
     """
     cells = parse(genotype) if isinstance(genotype, str) else genotype
     with styled_figure(9.5, 7.0) as figure:
-        for place, (name, title) in enumerate(TITLES.items()):
+        if title:
+            figure.suptitle(title)
+        for place, (name, heading) in enumerate(TITLES.items()):
             axes = figure.add_subplot(2, 1, 1 + place)
-            axes.set_title(title, loc="left")
+            axes.set_title(heading, loc="left")
             _draw_cell(axes, getattr(cells, name))
         return save_figure(figure, folder, stem)
 
