@@ -188,23 +188,30 @@ class Darts(Space):
         """
         matrix = None if adjacency is None else np.asarray(adjacency)[None]
         codes, inputs = self.edges(np.asarray(operations)[None], matrix)
-        before = canonical_index(codes[0], inputs[0])
-        while True:
-            new, read = codes[0].copy(), inputs[0].copy()
-            cell = rng.integers(2)
-            if rng.random() < 0.5:
-                edge = rng.integers(EDGES)
-                shift = rng.integers(1, len(OPERATIONS))
-                new[cell, edge] = (new[cell, edge] + shift) % len(OPERATIONS)
-            else:
-                edge = rng.integers(2, EDGES)  # the first node has no other inputs
-                taken = read[cell, edge], read[cell, edge ^ 1]
-                free = [state for state in range(2 + edge // 2) if state not in taken]
-                read[cell, edge] = rng.choice(free)
-                new, read = ordered(new, read)
-            if (canonical_index(new, read) != before).any():
-                changed = to_graph(new[None], read[None])
-                return changed[0][0], changed[1][0]
+        new, read = codes[0], inputs[0].copy()
+        cell = int(rng.integers(2))
+        if rng.random() < 0.5:
+            edge = rng.integers(EDGES)
+            shift = rng.integers(1, len(OPERATIONS))
+            new[cell, edge] = (new[cell, edge] + shift) % len(OPERATIONS)
+        else:
+            before = canonical_index(new[cell, None], read[cell, None])
+            while canonical_index(new[cell, None], read[cell, None]) == before:
+                new, read = self._rewired(rng, codes[0], inputs[0], cell)
+        operations, adjacency = to_graph(new[None], read[None])
+        return operations[0], adjacency[0]
+
+    @staticmethod
+    def _rewired(
+        rng: np.random.Generator, codes: Array, inputs: Array, cell: int
+    ) -> tuple[Array, Array]:
+        """Edges ``[2, 8]`` with another input of one edge of a cell."""
+        read = inputs.copy()
+        edge = rng.integers(2, EDGES)  # the first node has no other inputs
+        taken = read[cell, edge], read[cell, edge ^ 1]
+        free = [state for state in range(2 + edge // 2) if state not in taken]
+        read[cell, edge] = rng.choice(free)
+        return ordered(codes, read)
 
     def crossover(
         self,
