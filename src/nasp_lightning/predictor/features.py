@@ -61,14 +61,18 @@ def graph_features(graphs: Graphs, shape: Shape, places: bool = False) -> Array:
     )
 
 
-def feature_names(shape: Shape, places: bool = False) -> list[str]:
-    """Names of the D features, such as ``edge/2-3`` (token 2 feeds token 3)."""
+def feature_names(shape: Shape, places: bool = False, most: int | None = None) -> list[str]:
+    """Names of the D features, such as ``edge/2-3`` (token 2 feeds token 3).
+
+    ``most``: operations on a path, where they are not as many as the shape allows.
+    """
     tokens = [str(token) for token in operation_tokens(shape)]
     if shape.chain:
         names = [f"first{place + 1}/{token}" for place in range(shape.tokens) for token in tokens]
     else:
         names = [f"count/{token}" for token in tokens] + ["vertices", "edges"]
-        names += [f"paths/{length}" for length in range(_most_operations(shape) + 1)]
+        most = most_operations(shape) if most is None else most
+        names += [f"paths/{length}" for length in range(most + 1)]
         names += ["shortest", "longest"]
         for kind in ("shortest", "mean", "most", "fewest"):
             names += [f"{kind}/{token}" for token in tokens]
@@ -83,12 +87,18 @@ def feature_names(shape: Shape, places: bool = False) -> list[str]:
     return names + [f"extra/{index}" for index in range(shape.features)]
 
 
+def live_cells(graphs: Graphs, shape: Shape) -> Cells:
+    """Architectures of a space that is no chain, as graphs of operations without dead parts."""
+    onehots, adjacency = operation_onehots(graphs, shape), graphs.adjacency.cpu().numpy()
+    if shape.edges is not None:
+        return _from_edges(onehots, adjacency, shape.edges)
+    return _from_vertices(onehots, adjacency, graphs.vertices.cpu().numpy())
+
+
 def live_operations(graphs: Graphs, shape: Shape) -> Array:
     """``[N, T]`` bool: operations on edges that a path from the input to the output passes."""
     assert shape.edges is not None
-    onehots = _onehots(graphs, shape)
-    cells = _from_edges(onehots, graphs.adjacency.cpu().numpy(), shape.edges)
-    return np.asarray(cells.onehots.any(axis=2))
+    return np.asarray(live_cells(graphs, shape).onehots.any(axis=2))
 
 
 def operation_tokens(shape: Shape) -> tuple[int, ...]:
@@ -98,13 +108,13 @@ def operation_tokens(shape: Shape) -> tuple[int, ...]:
     return tuple(token for token in range(shape.vocabulary) if token != shape.padding_token)
 
 
-def _most_operations(shape: Shape) -> int:
-    """Most operations L on a path."""
+def most_operations(shape: Shape) -> int:
+    """Most operations L on a path of a space that is no chain."""
     return shape.vertices - 1 if shape.edges else shape.vertices - 2
 
 
 @dataclass(frozen=True)
-class _Cells:
+class Cells:
     """Architectures with operations on vertices and no dead parts.
 
     Attributes:
@@ -123,16 +133,13 @@ class _Cells:
 
 
 def _features(graphs: Graphs, shape: Shape, places: bool) -> Array:
-    onehots, adjacency = _onehots(graphs, shape), graphs.adjacency.cpu().numpy()
     if shape.chain:
+        onehots = operation_onehots(graphs, shape)
         parts = [_flat(onehots.cumsum(1))]
     else:
-        if shape.edges is not None:
-            cells = _from_edges(onehots, adjacency, shape.edges)
-        else:
-            cells = _from_vertices(onehots, adjacency, graphs.vertices.cpu().numpy())
+        cells = live_cells(graphs, shape)
         onehots = cells.onehots
-        parts = [np.log1p(part) for part in _cell_features(cells, _most_operations(shape))]
+        parts = [cell_features(cells, most_operations(shape))]
     if places:
         parts.append(_flat(onehots))
     if graphs.features is not None:
@@ -140,14 +147,14 @@ def _features(graphs: Graphs, shape: Shape, places: bool) -> Array:
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
-def _onehots(graphs: Graphs, shape: Shape) -> Array:
-    """``[N, T, K]`` float32."""
+def operation_onehots(graphs: Graphs, shape: Shape) -> Array:
+    """``[N, T, K]`` float32 one-hots of the operations that pass something on."""
     tokens = np.array(operation_tokens(shape))
     onehots: Array = (graphs.operations.cpu().numpy()[:, :, None] == tokens).astype(np.float32)
     return onehots
 
 
-def _from_vertices(onehots: Array, adjacency: Array, vertices: Array) -> _Cells:
+def _from_vertices(onehots: Array, adjacency: Array, vertices: Array) -> Cells:
     """Cells whose first vertex is the input and whose last real one is the output."""
     count, slots = onehots.shape[:2]
     last = np.arange(slots) == vertices[:, None].astype(np.int64) - 1
@@ -168,7 +175,7 @@ def _from_vertices(onehots: Array, adjacency: Array, vertices: Array) -> _Cells:
     )
 
 
-def _from_edges(onehots: Array, adjacency: Array, places: tuple[tuple[int, int], ...]) -> _Cells:
+def _from_edges(onehots: Array, adjacency: Array, places: tuple[tuple[int, int], ...]) -> Cells:
     """Cells of nodes joined by edges that hold the operations: each such edge is a vertex."""
     begin, end = np.array(places).T
     present = adjacency[:, begin, end].astype(bool) & onehots.any(axis=2)
@@ -186,12 +193,12 @@ def _from_edges(onehots: Array, adjacency: Array, places: tuple[tuple[int, int],
 
 def _without_dead(
     onehots: Array, inside: Array, sources: Array, sinks: Array, direct: Array, present: Array
-) -> _Cells:
+) -> Cells:
     """Keep what a path from the input to the output passes; all but ``onehots`` are bool."""
     inside = inside & present[:, :, None] & present[:, None, :]
     live = _reachable(sources, inside) & _reachable(sinks, inside.transpose(0, 2, 1))
     inside = inside & live[:, :, None] & live[:, None, :]
-    return _Cells(
+    return Cells(
         onehots * live[:, :, None],
         inside.astype(np.float32),
         (sources & live).astype(np.float32),
@@ -208,11 +215,17 @@ def _reachable(start: Array, edges: Array) -> Array:
     return reached
 
 
-def _cell_features(cells: _Cells, most: int) -> list[Array]:
+def cell_features(cells: Cells, most: int) -> Array:
+    """``[N, D]`` features of cells, in the order of :func:`feature_names`.
+
+    Args:
+        cells: graphs without dead parts.
+        most: operations on a path, at most.
+    """
     onehots, inside, sources, sinks = cells.onehots, cells.inside, cells.sources, cells.sinks
     edges = inside.sum((1, 2)) + sources.sum(1) + sinks.sum(1) + cells.direct
     pairs = np.matmul(onehots.transpose(0, 2, 1), np.matmul(inside, onehots))
-    return [
+    counts = [
         onehots.sum(1),
         np.stack([onehots.sum((1, 2)), edges], axis=1),
         *_path_features(cells, most),
@@ -224,9 +237,10 @@ def _cell_features(cells: _Cells, most: int) -> list[Array]:
         _weighted(inside.sum(2) + sinks, onehots),
         _weighted(sources * sinks, onehots),
     ]
+    return np.concatenate([np.log1p(part) for part in counts], axis=1)
 
 
-def _path_features(cells: _Cells, most: int) -> list[Array]:
+def _path_features(cells: Cells, most: int) -> list[Array]:
     """Numbers of paths by their operations, extreme lengths, and mean operations along paths."""
     numbers, totals = [cells.direct], [np.zeros_like(cells.onehots[:, 0])]
     arriving = cells.sources  # paths from the input that end in a vertex
@@ -250,7 +264,7 @@ def _path_features(cells: _Cells, most: int) -> list[Array]:
     ]
 
 
-def _extremes(cells: _Cells) -> list[Array]:
+def _extremes(cells: Cells) -> list[Array]:
     """Two times ``[N, K]``: most and fewest operations of a kind on any path; 0 without a path."""
     far = np.float32(1e6)
     fewest = np.where(cells.sources[:, :, None] > 0, cells.onehots, far)

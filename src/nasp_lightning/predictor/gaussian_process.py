@@ -26,10 +26,6 @@ from nasp_lightning.space.base import Graphs, Shape
 
 CHUNK = 4096  # architectures scored at once
 
-# Nodes and weights of a normal variable's expectations (Gauss-Hermite).
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-
 
 class GaussianProcess:
     """Exact Gaussian process regression.
@@ -94,19 +90,11 @@ class GaussianProcess:
 
     def predict(self, graphs: Graphs) -> tuple[Array, Array]:
         """Mean and standard deviation ``[N]`` of a new label, its noise included."""
-        mean, deviation = self._posterior(graphs)
-        labels = self._targets.inverse(mean[:, None] + deviation[:, None] * _NODES)
-        expected = labels @ _WEIGHTS
-        variance = (labels - expected[:, None]) ** 2 @ _WEIGHTS
-        return expected, np.sqrt(variance)
+        return self._targets.moments(*self._posterior(graphs))
 
     def interval(self, graphs: Graphs, level: float = 0.9) -> tuple[Array, Array]:
         """Ends ``[N]`` of the central interval that holds a new label with that probability."""
-        from scipy.stats import norm
-
-        mean, deviation = self._posterior(graphs)
-        half = norm.ppf(0.5 + level / 2) * deviation
-        return self._targets.inverse(mean - half), self._targets.inverse(mean + half)
+        return self._targets.interval(*self._posterior(graphs), level)
 
     def _standardised(self, features: Array) -> Array:
         standardised: Array = (features - self._mean) / self._deviation

@@ -13,6 +13,10 @@ Array = npt.NDArray[Any]
 
 KINDS = ("normal_scores", "raw")
 
+# Nodes and weights of a normal variable's expectations (Gauss-Hermite).
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
 
 def check_kind(kind: str) -> None:
     """Refuse a kind of targets that there is not."""
@@ -58,3 +62,17 @@ class Targets:
         between = np.interp(inside, self._targets, self._labels)
         labels: Array = between + self._slope * (targets - inside)
         return labels
+
+    def moments(self, mean: Array, deviation: Array) -> tuple[Array, Array]:
+        """Mean and deviation ``[N]`` of labels whose targets are normal with those ``[N]``."""
+        labels = self.inverse(mean[:, None] + deviation[:, None] * _NODES)
+        expected = labels @ _WEIGHTS
+        variance = (labels - expected[:, None]) ** 2 @ _WEIGHTS
+        return expected, np.sqrt(variance)
+
+    def interval(self, mean: Array, deviation: Array, level: float) -> tuple[Array, Array]:
+        """Ends ``[N]`` of the central interval that holds such labels with that probability."""
+        from scipy.stats import norm
+
+        half = norm.ppf(0.5 + level / 2) * deviation
+        return self.inverse(mean - half), self.inverse(mean + half)

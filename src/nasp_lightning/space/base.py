@@ -33,6 +33,7 @@ class Shape:
         fixed_topology: True where a token's place means the same in every architecture.
         input_token: token that the first vertex always holds, or None where it varies.
         output_token: token that ends every architecture, or None where there is none.
+        identity_tokens: tokens of the operations that only pass their input on.
     """
 
     tokens: int
@@ -47,6 +48,7 @@ class Shape:
     fixed_topology: bool = False
     input_token: int | None = None
     output_token: int | None = None
+    identity_tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,9 @@ class Chain(Space):
             vertices=self.layers,
             vocabulary=len(self.operation_names),
             chain=True,
+            identity_tokens=tuple(
+                code for code, name in enumerate(self.operation_names) if name in PASSES
+            ),
         )
 
     @property

@@ -161,6 +161,7 @@ class NASBench201(Space):
                 operation_tokens=(1, 2, 3, 4),
                 edges=EDGES,
                 fixed_topology=True,
+                identity_tokens=(1,),
             )
         if self.encoding == "dataflow":
             return Shape(
@@ -171,6 +172,7 @@ class NASBench201(Space):
                 fixed_topology=True,
                 input_token=1,
                 output_token=0,
+                identity_tokens=(2, 3, 5),
             )
         return Shape(
             tokens=8,
@@ -180,6 +182,7 @@ class NASBench201(Space):
             fixed_topology=True,
             input_token=1,
             output_token=0,
+            identity_tokens=(3,),
         )
 
     def index_of(self, operations: Array) -> Array:
