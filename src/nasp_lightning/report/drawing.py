@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.report.figure import COLOURS, save_figure, styled_figure
+from nasp_lightning.report.genotype import draw_genotype
 
 if TYPE_CHECKING:  # the report starts without numpy
     import numpy.typing as npt
@@ -61,11 +62,7 @@ def draw_architecture(
     """
     own: Any = space
     if hasattr(own, "genotype"):
-        genotype = own.genotype(operations, adjacency)
-        with styled_figure(9.0, 5.6) as figure:
-            for axes, name in zip(figure.subplots(2, 1), ("normal", "reduce"), strict=True):
-                _cell(axes, getattr(genotype, name), name)
-            return save_figure(figure, folder, stem)
+        return draw_genotype(own.genotype(operations, adjacency), folder, stem)
     stages = [getattr(place, "stage", 0) for place in getattr(own, "places", ())]
     names = [own.operation_names[int(code)] for code in operations]
     rows = _rows(names, stages or [number // 8 for number in range(len(names))])
@@ -99,48 +96,3 @@ def _chain(axes: Any, rows: Sequence[Sequence[str]], kinds: Sequence[str]) -> No
     axes.set_xlim(-0.6, max(map(len, rows)) - 0.4)
     axes.set_ylim(-len(rows) + 0.4, 0.6)
     axes.axis("off")
-
-
-def _cell(axes: Any, cell: Sequence[tuple[str, int]], title: str) -> None:
-    """States of a cell from left to right, an arrow with its operation for each edge."""
-    names = ["c_{k-2}", "c_{k-1}", "0", "1", "2", "3", "c_{k}"]
-    places = [(0.0, 1.0), (0.0, -1.0), (2.0, 0.9), (4.0, -0.9), (6.0, 0.9), (8.0, -0.9), (10.0, 0)]
-    edges = [(state, 2 + number // 2, name) for number, (name, state) in enumerate(cell)]
-    for number, (begin, end, name) in enumerate(edges):
-        bend = 0.12 if number % 2 else -0.12
-        _arrow(axes, places[begin], places[end], bend, COLOURS[number // 2 % 4])
-        share = 0.3 + 0.18 * (number % 2)
-        at = [a + share * (b - a) for a, b in zip(places[begin], places[end], strict=True)]
-        axes.text(
-            *(at[0], at[1] + 0.1 * (1 if number % 2 else -1), name.replace("_", " ")),
-            ha="center",
-            va="center",
-            fontsize=7,
-            color=COLOURS[number // 2 % 4],
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "linewidth": 0, "alpha": 0.8},
-        )
-    for node in range(2, 6):
-        _arrow(axes, places[node], places[6], 0.0, "#bbbbbb")
-    for place, name in zip(places, names, strict=True):
-        colour = PALE[0] if name.isdigit() else PALE[5]
-        text = name if name.isdigit() else f"${name}$"
-        style = {**BOX, "facecolor": colour}
-        axes.text(*place, text, ha="center", va="center", fontsize=9, bbox=style)
-    axes.set_xlim(-0.8, 10.8)
-    axes.set_ylim(-1.7, 1.7)
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.axis("off")
-
-
-def _arrow(
-    axes: Any, begin: tuple[float, float], end: tuple[float, float], bend: float, colour: str
-) -> None:
-    style = {
-        "arrowstyle": "-|>",
-        "color": colour,
-        "linewidth": 0.9,
-        "shrinkA": 10,
-        "shrinkB": 10,
-        "connectionstyle": f"arc3,rad={bend}",
-    }
-    axes.annotate("", end, begin, arrowprops=style)

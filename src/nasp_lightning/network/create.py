@@ -1,0 +1,181 @@
+"""Networks from what a search wrote: built, with weights if there are any, and as ONNX.
+
+Example:
+    >>> network = create_network("runs/…/best.json")  # doctest: +SKIP
+    >>> network = create_network("runs/…/best.json", classes=100, dropout=0.2)  # doctest: +SKIP
+    >>> trained = create_network("runs/…/network.safetensors")  # doctest: +SKIP
+    >>> export_onnx(trained, "network.onnx", side=32)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.network.build import build_network, build_space, options_of
+from nasp_lightning.network.store import architecture_of, load_network, read_manifest
+from nasp_lightning.storage import atomic_path
+
+Config = dict[str, Any]
+
+NEEDED = ("space", "network", "operations", "adjacency")
+TOLERANCE = 1e-4  # between the logits of a module and of its ONNX file
+OPSET = 18
+
+
+def create_network(
+    source: str | Path | Mapping[str, Any],
+    checkpoint: str | Path | None = None,
+    **overrides: Any,
+) -> nn.Module:
+    """The network of an architecture, in eval mode; as ``timm.create_model`` makes those of names.
+
+    Args:
+        source: ``best.json`` of ``job=search_network``, its content, or a trained
+            ``network.safetensors``.
+        checkpoint: ``network.safetensors`` whose weights it gets; None: fresh ones, or those of
+            ``source``.
+        overrides: options of the network in place of the file's, such as ``classes=100``.
+
+    Raises:
+        NaspError: if a file is absent, damaged or of a supernet, an option cannot be, or the
+            weights are of another architecture or do not fit the options.
+    """
+    if not isinstance(source, Mapping) and str(source).endswith(".safetensors"):
+        described, checkpoint = _trained(source), checkpoint or source
+    else:
+        described = read_architecture(source)
+    space = None if described["space"] is None else build_space(described["space"])
+    settings = {
+        "_target_": described["network"]["_target_"],
+        **{
+            name: item for name, item in options_of(described["network"]).items() if name != "space"
+        },
+        **overrides,
+    }
+    network = build_network(settings, space, architecture_of(described))
+    if checkpoint is not None:
+        _load(network, described, Path(checkpoint))
+    return network.eval()
+
+
+def read_architecture(source: str | Path | Mapping[str, Any]) -> Config:
+    """What ``best.json`` says.
+
+    Raises:
+        NaspError: if there is no such file, or it says too little.
+    """
+    told = "the file" if isinstance(source, Mapping) else str(source)
+    content: Any = source
+    if not isinstance(source, Mapping):
+        try:
+            content = json.loads(Path(source).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise NaspError(
+                f"{source} cannot be read ({error}): give the best.json of job=search_network"
+            ) from error
+    if not isinstance(content, Mapping) or any(name not in content for name in NEEDED):
+        raise NaspError(
+            f"{told} is no architecture: it needs {', '.join(NEEDED)}, as the best.json of "
+            "job=search_network has them"
+        )
+    return dict(content)
+
+
+def _trained(path: str | Path) -> Config:
+    manifest = read_manifest(path)
+    if manifest["kind"] != "network":
+        raise NaspError(
+            f"{path} holds a {manifest['kind']}: give the file of a trained network, or an "
+            "architecture"
+        )
+    network = {**manifest["network"], "classes": manifest["data"]["classes"]}
+    return {**manifest, "network": network}
+
+
+def _load(network: nn.Module, described: Config, path: Path) -> None:
+    trained, manifest = load_network(path, kind="network")
+    for name in ("operations", "adjacency"):
+        if manifest[name] != described[name]:
+            raise NaspError(
+                f"{path} holds the weights of another architecture "
+                f"({manifest.get('text') or 'see its manifest'}): choose the checkpoint of this one"
+            )
+    try:
+        network.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise NaspError(
+            f"{path}: its weights do not fit the network with these options ({reason}): leave the "
+            "overrides out, or train anew"
+        ) from error
+
+
+def export_onnx(
+    network: nn.Module,
+    path: str | Path,
+    side: int,
+    opset: int = OPSET,
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Write a network as ONNX, with batches of any size, and check it against the module.
+
+    Args:
+        network: on the CPU; exported as it evaluates.
+        path: such as ``network.onnx``.
+        side: height and width of its images in pixels.
+        opset: of ONNX.
+        tolerance: largest difference of a logit that is accepted.
+
+    Returns:
+        The largest difference of a logit, on random images in batches of one and three.
+
+    Raises:
+        NaspError: if onnx or onnxruntime is absent, the file cannot be written, or it gives other
+            logits; then nothing is left at ``path``.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise NaspError(
+            f"the export needs {error.name}: pip install 'nasp-lightning[onnx]'"
+        ) from error
+    network.eval()
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randn(count, 3, side, side, generator=generator) for count in (1, 3)]
+    with atomic_path(Path(path)) as temporary:
+        program = torch.onnx.export(
+            network,
+            (batches[1],),
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None
+        content = program.model_proto.SerializeToString()
+        onnx.checker.check_model(content)
+        temporary.write_bytes(content)
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        largest = 0.0
+        for images in batches:
+            with torch.no_grad():
+                expected = network(images)
+            (found,) = session.run(None, {"images": images.numpy()})
+            largest = max(largest, float((torch.from_numpy(found) - expected).abs().max()))
+        if not largest <= tolerance:
+            raise NaspError(
+                f"{path}: the ONNX file's logits differ from the module's by {largest:.2g}, more "
+                f"than {tolerance:.2g}: it was not kept"
+            )
+    return largest
