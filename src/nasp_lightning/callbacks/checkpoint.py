@@ -94,6 +94,7 @@ class ClockCheckpoint(Callback):
             restore_random_states(self._pending)
             self._pending = None
         elif self._due(trainer):
+            _begin_counts(trainer)
             self.save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -128,3 +129,16 @@ class ClockCheckpoint(Callback):
         """Take the state of a killed run."""
         self._pending = state_dict["random_states"]
         self.fit_seconds = state_dict["fit_seconds"]
+
+
+def _begin_counts(trainer: Trainer) -> None:
+    """Let the counts of the epoch begin, as Lightning does a moment later.
+
+    Where a checkpoint has the last epoch's, a resumed run takes this epoch for finished, if it
+    knows how many batches there are.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    loop.batch_progress.reset_on_run()
+    loop.scheduler_progress.reset_on_run()
+    loop.automatic_optimization.optim_progress.reset_on_run()
+    loop.val_loop.batch_progress.total.reset()

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,7 @@ class Subject:
 @closed_on_failure()
 def _train(config: Config, folder: Path) -> Config:
     quiet_lightning()
+    warnings.filterwarnings("ignore", ".*Total length of `list` across ranks is zero.*")
     set_threads(config.get("threads"), fitting=False)
     check_whole("seed", config["seed"], 0)
     check_whole("job.evaluation_batch", config["job"]["evaluation_batch"])
