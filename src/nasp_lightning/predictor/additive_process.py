@@ -1,13 +1,12 @@
-"""A Gaussian process whose kernel is a sum over views, each a Matérn 5/2 of its distances.
+"""A Gaussian process whose kernel is a sum over views, each a Matérn 3/2 of its distances.
 
 With squared distances D_v of the views v, amplitudes a_v, lengths l_v and noise s (variances):
 
-    K = Σ_v a_v m(D_v / l_v²) + s I,    m(r²) = (1 + √5 r + 5 r² / 3) exp(-√5 r).
+    K = Σ_v a_v m(D_v / l_v²) + s I,    m(r²) = (1 + √3 r) exp(-√3 r).
 
 The logarithms of a_v, l_v and s have independent normal priors, and take the values of the highest
 posterior density: marginal likelihood times prior (Rasmussen and Williams, 2006, section 5.4.1).
-With few labels the likelihood alone chooses badly between views. Leave-one-out predictions are in
-closed form (there, section 5.4.2).
+With few labels the likelihood alone chooses badly between views.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from nasp_lightning.error import NaspError
 
 Array = npt.NDArray[Any]
 
@@ -58,9 +55,8 @@ def kernel(distances: Sequence[Array], logarithms: Array) -> Array:
     total = np.zeros_like(distances[0])
     for view, squared in enumerate(distances):
         amplitude, length = logarithms[2 * view : 2 * view + 2]
-        root = np.sqrt(squared * (5 * np.exp(-2 * length)))
+        root = np.sqrt(squared * (3 * np.exp(-2 * length)))
         part = np.exp(amplitude - root)
-        root *= 1 + root / 3
         root += 1
         part *= root
         total += part
@@ -86,12 +82,10 @@ def negative_log_posterior(
     gradient = scaled / deviation
     for view, squared in enumerate(distances):
         amplitude, length = logarithms[2 * view : 2 * view + 2]
-        ratio = squared * np.exp(-2 * length)
-        root = np.sqrt(5 * ratio)
+        root = np.sqrt(squared * (3 * np.exp(-2 * length)))
         decay = np.exp(amplitude - root)
-        slope = ratio * (1 + root) * decay * (5 / 3)
-        gradient[2 * view] += 0.5 * np.vdot(inverse, (1 + root + root**2 / 3) * decay)
-        gradient[2 * view + 1] += 0.5 * np.vdot(inverse, slope)
+        gradient[2 * view] += 0.5 * np.vdot(inverse, (1 + root) * decay)
+        gradient[2 * view + 1] += 0.5 * np.vdot(inverse, root**2 * decay)
     gradient[-1] += 0.5 * noise * np.trace(inverse)
     return float(value), gradient
 
@@ -131,19 +125,13 @@ class AdditiveProcess:
     """
 
     def __init__(self, distances: Sequence[Array], targets: Array, logarithms: Array) -> None:
-        from scipy.linalg import LinAlgError, cho_factor, cho_solve
+        from scipy.linalg import cho_factor, cho_solve
 
         self.logarithms, self.targets = logarithms, targets
         self.noise = float(np.exp(logarithms[-1]))
         covariance = kernel(distances, logarithms)
         covariance[np.diag_indices(len(targets))] += self.noise + JITTER
-        try:
-            self._factor = cho_factor(covariance, lower=True, check_finite=False)
-        except LinAlgError as error:
-            raise NaspError(
-                "the Gaussian process's covariance is not positive definite: the labels or the "
-                "extra inputs are not finite, or of very different sizes"
-            ) from error
+        self._factor = cho_factor(covariance, lower=True, check_finite=False)
         self._weights = cho_solve(self._factor, targets, check_finite=False)
 
     def mean(self, distances: Sequence[Array]) -> Array:
@@ -161,10 +149,29 @@ class AdditiveProcess:
         variance = np.maximum(prior - (explained**2).sum(0), self.noise)
         return covariance @ self._weights, np.sqrt(variance)
 
-    def leave_one_out(self) -> tuple[Array, Array]:
-        """Mean and standard deviation ``[n]`` of each training label, given all the others."""
-        from scipy.linalg import cho_solve
 
-        inverse = cho_solve(self._factor, np.eye(len(self.targets)), check_finite=False)
-        variance = 1 / np.diag(inverse)
-        return self.targets - self._weights * variance, np.sqrt(variance)
+def held_out_errors(
+    distances: Sequence[Array], targets: Array, prior: Prior, iterations: int, folds: Array
+) -> Array:
+    """``[n]`` errors of held-out targets over the deviations that the process gave them.
+
+    Each fold is predicted by a process whose hyper-parameters, too, come from the other folds:
+    those of all targets fit them a little too well, so that closed-form leave-one-out errors
+    under them are too small.
+
+    Args:
+        distances: ``[n, n]`` squared distances in each view.
+        targets: ``[n]``.
+        prior: of the hyper-parameters.
+        iterations: of their maximisation, at most.
+        folds: ``[n]`` number of each target's fold.
+    """
+    errors = np.empty(len(targets))
+    for fold in np.unique(folds):
+        rest, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        inside = [squared[np.ix_(rest, rest)] for squared in distances]
+        found = most_probable(inside, targets[rest], prior, iterations)
+        process = AdditiveProcess(inside, targets[rest], found)
+        mean, deviation = process.moments([squared[np.ix_(held, rest)] for squared in distances])
+        errors[held] = (targets[held] - mean) / deviation
+    return errors

@@ -9,8 +9,9 @@ so isomorphic cells are one. Nothing is trained by gradients of a network, nothi
 all hyper-parameters come from the training labels and from priors that are the same everywhere.
 
 Targets are the labels' normal scores (:mod:`.targets`). Standard deviations are those of the
-process times one number, which makes 90 % intervals of leave-one-out predictions hold 90 % of the
-training labels; with few labels it is drawn to 1.
+process times one number, which makes intervals hold as many training labels as they should, each
+label predicted by a process that was fitted, hyper-parameters included, without its quarter of
+them.
 
 Example:
     >>> predictor = MultiView(shape=space.shape)  # doctest: +SKIP
@@ -21,12 +22,16 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.predictor.additive_process import AdditiveProcess, Prior, most_probable
+from nasp_lightning.predictor.additive_process import (
+    AdditiveProcess,
+    Prior,
+    held_out_errors,
+    most_probable,
+)
 from nasp_lightning.predictor.base import Array, check_labels
 from nasp_lightning.predictor.live_graph import live_graphs
 from nasp_lightning.predictor.targets import Targets, check_kind
@@ -34,8 +39,10 @@ from nasp_lightning.predictor.view import NAMES, View, make_views
 from nasp_lightning.space.base import Graphs, Shape
 
 CHUNK = 4096  # architectures scored at once
-CALIBRATED = 0.9  # level of the intervals that leave-one-out predictions set right
-CALIBRATION_LABELS = 100  # labels at which they count half
+FOLDS = 4  # of the cross-validation that sets deviations right
+LEVELS = (0.8, 0.85, 0.9, 0.95)  # of the intervals that it looks at; their mean is less noisy
+LEAST_CALIBRATED = 20  # labels under which there is too little to count
+PRIOR_LABELS = 100  # labels with which the deviations as they are count, against what is found
 
 
 class MultiView:
@@ -52,7 +59,8 @@ class MultiView:
         likelihood_labels: at most so many labels, drawn at random, set the hyper-parameters; all
             of them make the posterior. The likelihood costs their number cubed, many times over.
         iterations: of the hyper-parameters' maximisation, at most.
-        calibrated: deviations are set right by leave-one-out predictions.
+        calibrated: deviations are set right by cross-validation, which takes about as long again
+            as the fit.
         seed: of that draw and of the random networks.
 
     Attributes:
@@ -109,7 +117,9 @@ class MultiView:
         amplitudes = np.exp(logarithms[:-1:2])
         parts = (amplitudes / amplitudes.sum()).tolist()
         self.shares = dict(zip(self._views, parts, strict=True))
-        self._factor = self._deviation_factor() if self.calibrated else 1.0
+        self._factor = 1.0
+        if self.calibrated and len(chosen) >= LEAST_CALIBRATED:
+            self._factor = self._deviation_factor(some, targets[chosen])
 
     def score(self, graphs: Graphs) -> Array:
         """``[N]`` medians of the posterior, on the labels' scale."""
@@ -123,7 +133,7 @@ class MultiView:
         """Mean and standard deviation ``[N]`` of a new label, its noise included."""
         return self._targets.moments(*self._posterior(graphs))
 
-    def interval(self, graphs: Graphs, level: float = CALIBRATED) -> tuple[Array, Array]:
+    def interval(self, graphs: Graphs, level: float = 0.9) -> tuple[Array, Array]:
         """Ends ``[N]`` of the central interval that holds a new label with that probability."""
         return self._targets.interval(*self._posterior(graphs), level)
 
@@ -145,20 +155,20 @@ class MultiView:
             mean[part], deviation[part] = process.moments(self._distances(graphs[part]))
         return mean, deviation * self._factor
 
-    def _deviation_factor(self) -> float:
-        """By what leave-one-out predictions are further from the labels than they say.
+    def _deviation_factor(self, distances: list[Array], targets: Array) -> float:
+        """By what held-out labels are further from their predictions than those say.
 
-        The quantile that 90 % of their errors do not exceed, over the normal distribution's; its
-        logarithm counts n / (n + 100), since it is uncertain itself.
+        Absolute errors' quantiles over the normal distribution's, at several levels; the
+        logarithm is drawn to 0, since few labels say little.
         """
         from scipy.stats import norm
 
-        process = self._fitted()
-        mean, deviation = process.leave_one_out()
-        errors: Any = np.abs(process.targets - mean) / deviation
-        ratio = np.quantile(errors, CALIBRATED) / norm.ppf(0.5 + CALIBRATED / 2)
-        weight = len(errors) / (len(errors) + CALIBRATION_LABELS)
-        return float(np.clip(ratio, 0.2, 5.0) ** weight)
+        count = len(targets)
+        folds = np.random.default_rng([self.seed, 6]).permutation(count) % FOLDS
+        errors = held_out_errors(distances, targets, Prior(), self.iterations, folds)
+        levels = np.array(LEVELS)
+        ratios = np.quantile(np.abs(errors), levels) / norm.ppf(0.5 + levels / 2)
+        return float(np.clip(ratios.mean(), 0.5, 3.0) ** (count / (count + PRIOR_LABELS)))
 
 
 def _parts(count: int) -> list[slice]:

@@ -19,41 +19,40 @@ from nasp_lightning.predictor.live_graph import LiveGraphs
 
 Array = npt.NDArray[Any]
 
-# Activation, gain of the weights, and whether vectors that meet are divided by the square root of
-# their number. The two rank about equally well, and better together.
-KINDS = (("relu", np.sqrt(2.0), False), ("tanh", 1.0, True))
+# Gain of the weights, and whether vectors that meet are divided by the square root of their number.
+ACTIVATIONS = {"relu": (np.sqrt(2.0), False), "tanh": (1.0, True)}
 BIAS = 0.3  # standard deviation of b_op
 
 
 class RandomNetworks:
-    """Random layers for each operation, direction and kind of network.
+    """Random layers for each operation, in both directions.
 
     Args:
+        activation: ``relu`` or ``tanh``.
         operations: number K.
-        width: H of each of the four networks (two kinds, two directions).
+        width: H.
         seed: of the weights.
     """
 
-    def __init__(self, operations: int, width: int, seed: int) -> None:
-        rng = np.random.default_rng([seed, 5])
+    def __init__(self, activation: str, operations: int, width: int, seed: int) -> None:
+        rng = np.random.default_rng([seed, 5, list(ACTIVATIONS).index(activation)])
+        gain, self.scaled = ACTIVATIONS[activation]
+        self.activation = activation
         self.weights: list[tuple[Array, Array, Array]] = []
-        for _, gain, _ in KINDS:
-            for _ in range(2):
-                layers = rng.standard_normal((operations, width, width)) * gain / np.sqrt(width)
-                bias = BIAS * rng.standard_normal((operations, width))
-                start = rng.standard_normal(width)
-                arrays = (np.asarray(x, dtype=np.float32) for x in (layers, bias, start))
-                self.weights.append((next(arrays), next(arrays), next(arrays)))
+        for _ in range(2):
+            layers = rng.standard_normal((operations, width, width)) * gain / np.sqrt(width)
+            bias = BIAS * rng.standard_normal((operations, width))
+            start = rng.standard_normal(width)
+            arrays = [np.asarray(values, dtype=np.float32) for values in (layers, bias, start)]
+            self.weights.append((arrays[0], arrays[1], arrays[2]))
 
     def blocks(self, live: LiveGraphs) -> list[Array]:
-        """Eight times ``[N, H]`` float32: last vector and sum, for each direction and kind."""
-        backward = LiveGraphs(
-            live.kinds[:, ::-1], np.ascontiguousarray(live.edges.transpose(0, 2, 1)[:, ::-1, ::-1])
-        )
+        """Four times ``[N, H]`` float32: last vector and sum, in each direction."""
+        reverse = np.ascontiguousarray(live.edges.transpose(0, 2, 1)[:, ::-1, ::-1])
+        backward = LiveGraphs(live.kinds[:, ::-1], reverse)
         result: list[Array] = []
-        for number, weights in enumerate(self.weights):
-            kind, _, scaled = KINDS[number // 2]
-            result += _run(live if number % 2 == 0 else backward, weights, kind, scaled)
+        for graphs, weights in zip((live, backward), self.weights, strict=True):
+            result += _run(graphs, weights, self.activation, self.scaled)
         return result
 
 

@@ -9,7 +9,8 @@ contracted   the same of the graph without identities, where the space has any
 subtrees     log counts of each operation together with all that feeds it and all that it feeds:
              one round of Weisfeiler and Lehman in both directions (Shervashidze et al., JMLR
              2011), as in NAS-BOWL (Ru et al., ICLR 2021, arXiv 2006.07556)
-networks     what random networks of that graph compute (:mod:`.random_network`)
+relu         what random networks of that graph compute (:mod:`.random_network`)
+tanh         the same with the other activation
 inputs       the extra inputs (``graphs.features``), standardised, where there are any
 ===========  ==================================================================================
 """
@@ -36,7 +37,7 @@ from nasp_lightning.space.base import Graphs, Shape
 
 Array = npt.NDArray[Any]
 
-NAMES = ("features", "contracted", "subtrees", "networks", "inputs")
+NAMES = ("features", "contracted", "subtrees", "relu", "tanh", "inputs")
 
 # A prior on how much a family of features matters: its standardised features are multiplied by
 # this. Roughly the mean of the log inverse length scales, one for each family, that the marginal
@@ -86,7 +87,8 @@ def make_views(
         "features": lambda: Features(shape, weighted),
         "contracted": lambda: Contracted(shape, weighted),
         "subtrees": Subtrees,
-        "networks": lambda: Networks(width, seed),
+        "relu": lambda: Networks("relu", width, seed),
+        "tanh": lambda: Networks("tanh", width, seed),
         "inputs": Inputs,
     }
     lacking = {"contracted": not shape.identity_tokens, "inputs": not shape.features}
@@ -94,7 +96,7 @@ def make_views(
     if not chosen:
         raise NaspError(
             f"predictor.views={list(names)} leaves nothing to compare architectures of this space "
-            "by: add features, subtrees or networks"
+            "by: add features, subtrees, relu or tanh"
         )
     return chosen
 
@@ -171,19 +173,25 @@ class Inputs(_Vectors):
 
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
         assert graphs.features is not None
-        return graphs.features.double().cpu().numpy()
+        inputs: Array = graphs.features.double().cpu().numpy()
+        if not np.isfinite(inputs).all():
+            raise NaspError(
+                f"{int((~np.isfinite(inputs)).any(1).sum())} of {len(inputs)} architectures have "
+                "extra inputs that are not finite: choose other data.features"
+            )
+        return inputs
 
 
 class Networks(_Vectors):
     """What random networks compute; every block of vectors counts the same."""
 
-    def __init__(self, width: int, seed: int) -> None:
-        self.width, self.seed = width, seed
+    def __init__(self, activation: str, width: int, seed: int) -> None:
+        self.activation, self.width, self.seed = activation, width, seed
         self._networks: RandomNetworks | None = None
 
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
         if self._networks is None:
-            self._networks = RandomNetworks(live.operations, self.width, self.seed)
+            self._networks = RandomNetworks(self.activation, live.operations, self.width, self.seed)
         return np.concatenate(self._networks.blocks(live), axis=1)
 
     def _prepare(self, vectors: Array) -> Array:

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import check_grad
+
+from nasp_lightning.predictor.additive_process import (
+    JITTER,
+    AdditiveProcess,
+    Prior,
+    held_out_errors,
+    kernel,
+    most_probable,
+    negative_log_posterior,
+)
+
+
+def squared(left: Any, right: Any) -> Any:
+    return ((left[:, None] - right[None]) ** 2).sum(2)
+
+
+def problem(count: int = 40, seed: int = 0) -> tuple[list[Any], list[Any], Any]:
+    """Two views' distances among training points and from new ones, and targets."""
+    rng = np.random.default_rng(seed)
+    views = [rng.standard_normal((count + 15, size)) / np.sqrt(size) for size in (3, 6)]
+    signal = np.sin(2 * views[0][:, 0]) + 0.5 * views[1].sum(1)
+    targets = (signal + 0.2 * rng.standard_normal(len(signal)))[:count]
+    inside = [squared(view[:count], view[:count]) for view in views]
+    return inside, [squared(view[count:], view[:count]) for view in views], targets
+
+
+LOGARITHMS = np.array([0.2, 0.3, -0.7, 0.8, -1.5])
+
+
+def test_one_kernel_is_scikit_learns_process() -> None:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+    rng = np.random.default_rng(1)
+    points, new = rng.standard_normal((30, 4)), rng.standard_normal((9, 4))
+    targets = points[:, 0] - points[:, 1] ** 2
+    amplitude, length, noise = np.exp([0.4, 0.5, -2.0])
+    known = ConstantKernel(amplitude) * Matern(length, nu=1.5) + WhiteKernel(noise)
+    oracle = GaussianProcessRegressor(known, alpha=JITTER, optimizer=None).fit(points, targets)
+    process = AdditiveProcess([squared(points, points)], targets, np.array([0.4, 0.5, -2.0]))
+    mean, deviation = oracle.predict(new, return_std=True)
+    distances = [squared(new, points)]
+    np.testing.assert_allclose(process.mean(distances), mean, atol=1e-9)
+    np.testing.assert_allclose(process.moments(distances)[0], mean, atol=1e-9)
+    np.testing.assert_allclose(process.moments(distances)[1], deviation, atol=1e-6)
+    flat = Prior(1e9, 0.0, 1e9, 0.0, 1e9)
+    value, _ = negative_log_posterior(
+        np.array([0.4, 0.5, -2.0]), [squared(points, points)], targets, flat
+    )
+    constant = 0.5 * len(points) * np.log(2 * np.pi)
+    assert value + constant == pytest.approx(-oracle.log_marginal_likelihood_value_, abs=1e-8)
+
+
+def test_held_out_errors_come_from_fits_without_the_fold() -> None:
+    inside, _, targets = problem()
+    folds = np.arange(len(targets)) % 4
+    errors = held_out_errors(inside, targets, Prior(), 99, folds)
+    rest, held = np.flatnonzero(folds != 2), np.flatnonzero(folds == 2)
+    part = [distances[np.ix_(rest, rest)] for distances in inside]
+    refit = AdditiveProcess(part, targets[rest], most_probable(part, targets[rest], Prior(), 99))
+    mean, deviation = refit.moments([distances[np.ix_(held, rest)] for distances in inside])
+    np.testing.assert_allclose(errors[held], (targets[held] - mean) / deviation)
+    other = targets.copy()
+    other[held] += 5  # a fold's own targets change its errors alone by what they are, not the fit
+    moved = held_out_errors(inside, other, Prior(), 99, folds)[held]
+    np.testing.assert_allclose(moved, errors[held] + 5 / deviation)
+
+
+def test_gradient() -> None:
+    inside, _, targets = problem()
+    prior = Prior()
+    wrong = check_grad(
+        lambda at: negative_log_posterior(at, inside, targets, prior)[0],
+        lambda at: negative_log_posterior(at, inside, targets, prior)[1],
+        LOGARITHMS,
+    )
+    assert wrong < 1e-4
+
+
+def test_most_probable_is_uphill_of_the_prior_and_of_its_neighbours() -> None:
+    inside, _, targets = problem()
+    prior = Prior()
+    found = most_probable(inside, targets, prior, 200)
+    value, gradient = negative_log_posterior(found, inside, targets, prior)
+    assert value < negative_log_posterior(prior.moments(2)[0], inside, targets, prior)[0]
+    assert np.abs(gradient).max() < 1e-2
+
+
+def test_a_view_of_noise_says_little() -> None:
+    inside, _, targets = problem(80)
+    noise = np.random.default_rng(3).standard_normal((80, 30)) / np.sqrt(30)
+    found = most_probable([inside[0], squared(noise, noise)], targets - targets.mean(), Prior(), 99)
+    relevant, irrelevant = np.exp(found[:-1:2])
+    assert relevant > irrelevant
+
+
+def test_prior_amplitudes_add_up_to_one() -> None:
+    mean, deviation = Prior().moments(5)
+    assert np.exp(mean[:-1:2]).sum() == pytest.approx(1)
+    assert len(mean) == len(deviation) == 11
+
+
+def test_kernel_falls_with_distance_from_its_amplitude() -> None:
+    line = kernel([np.linspace(0, 9, 50)[None]], np.array([0.5, 0.0, -1.0]))[0]
+    assert line[0] == pytest.approx(np.exp(0.5))
+    assert (np.diff(line) < 0).all()

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.features import feature_names
+from nasp_lightning.predictor.live_graph import live_graphs
+from nasp_lightning.predictor.view import (
+    FAMILY_WEIGHTS,
+    NAMES,
+    Contracted,
+    Features,
+    Subtrees,
+    family_weights,
+    make_views,
+)
+from nasp_lightning.space.base import Graphs
+from nasp_lightning.space.darts import Darts
+from nasp_lightning.space.macro import Macro
+from nasp_lightning.space.nasbench101 import NASBench101
+from nasp_lightning.space.nasbench201 import NASBench201
+from nasp_lightning.space.spikenas import SpikeNAS
+
+SPACES = [NASBench101(), NASBench201(), NASBench201("node"), SpikeNAS(), Macro(), Darts()]
+SPACE = NASBench201()
+# conv3 then pool: through node 1, through node 2, with a skip between, and with a dead conv1.
+ISOMORPHIC = np.array(
+    [[3, 0, 0, 0, 4, 0], [0, 3, 0, 0, 0, 4], [3, 0, 1, 0, 0, 4], [3, 2, 0, 0, 4, 0]], np.uint8
+)
+
+
+def fitted(space: Any, graphs: Graphs, count: int, names: Any = NAMES) -> Any:
+    views = make_views(space.shape, names, 8, True, 0)
+    first = graphs[slice(0, count)]
+    for view in views.values():
+        view.fit(first, live_graphs(first, space.shape))
+    return views
+
+
+def sample(space: Any, count: int) -> Graphs:
+    graphs: Graphs = space.encode(*space.sample(np.random.default_rng(0), count))
+    return graphs
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: f"{space.name}-{space.encoding}")
+def test_distances_of_every_space(space: Any) -> None:
+    graphs = sample(space, 30)
+    live = live_graphs(graphs, space.shape)
+    views = fitted(space, graphs, 20)
+    assert ("contracted" in views) == bool(space.shape.identity_tokens)
+    for name, view in views.items():
+        squared = view.distances(graphs, live)
+        assert squared.shape == (30, 20), name
+        assert np.isfinite(squared).all()
+        assert (squared >= 0).all()
+        np.testing.assert_allclose(np.diag(squared), 0, atol=1e-5)
+        np.testing.assert_allclose(squared[:20], squared[:20].T, atol=1e-4)
+        assert squared[:20].mean() == pytest.approx(2, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["contracted", "subtrees", "relu", "tanh"])
+def test_isomorphic_cells_are_at_no_distance(name: str) -> None:
+    graphs = sample(SPACE, 30)
+    view = fitted(SPACE, graphs, 30, [name])[name]
+    same = SPACE.encode(ISOMORPHIC)
+    squared = view.distances(same, live_graphs(same, SPACE.shape))
+    np.testing.assert_allclose(squared, squared[:1].repeat(4, 0), atol=1e-4)
+
+
+def test_features_do_not_see_dead_operations() -> None:
+    graphs = sample(SPACE, 30)
+    view = fitted(SPACE, graphs, 30, ["features"])["features"]
+    same = SPACE.encode(ISOMORPHIC[[0, 1, 3]])
+    squared = view.distances(same, live_graphs(same, SPACE.shape))
+    np.testing.assert_allclose(squared, squared[:1].repeat(3, 0), atol=1e-8)
+
+
+def subtrees(space: Any, graphs: Graphs) -> list[Counter[Any]]:
+    """Labels of one round, cell by cell."""
+    live, result = live_graphs(graphs, space.shape), []
+    for kinds, edges in zip(live.kinds, live.edges, strict=True):
+        counts: Counter[Any] = Counter()
+        for vertex in np.flatnonzero(kinds.any(1)):
+            around = []
+            for numbers in (edges[:, vertex], edges[vertex]):
+                near: Counter[int] = Counter()
+                for other in np.flatnonzero(numbers):
+                    near[int(kinds[other].argmax())] += int(numbers[other])
+                around.append(tuple(sorted(near.items())))
+            counts[int(kinds[vertex].argmax()), *around] += 1
+        result.append(counts)
+    return result
+
+
+@pytest.mark.parametrize("space", [NASBench201(), NASBench101()], ids=lambda space: space.name)
+def test_subtrees_equal_counting_one_by_one(space: Any) -> None:
+    graphs = sample(space, 25)
+    view = Subtrees()
+    view.fit(graphs[:15], live_graphs(graphs[:15], space.shape))
+    counts = subtrees(space, graphs)
+    labels = sorted({label for one in counts for label in one}, key=str)
+    vectors = np.log1p([[one[label] for label in labels] for one in counts])
+    centred = vectors[:15] - vectors[:15].mean(0)
+    scale = (centred**2).sum(1).mean()
+    expected = ((vectors[:, None] - vectors[None, :15]) ** 2).sum(2) / scale
+    squared = view.distances(graphs, live_graphs(graphs, space.shape))
+    np.testing.assert_allclose(squared, expected, atol=1e-9)
+
+
+def test_extra_inputs_are_a_view_of_their_own() -> None:
+    graphs = sample(SPACE, 12)
+    shape = replace(SPACE.shape, features=2)
+    extra = torch.arange(24.0).reshape(12, 2)
+    graphs = replace(graphs, features=extra)
+    live = live_graphs(graphs, shape)
+    views = make_views(shape, ["features", "inputs"], 8, True, 0)
+    for view in views.values():
+        view.fit(graphs, live)
+    shifted = replace(graphs, features=extra + 100)
+    for name, view in views.items():
+        changed = not np.allclose(view.distances(shifted, live), view.distances(graphs, live))
+        assert changed == (name == "inputs")
+    wrong = replace(graphs, features=extra.clone().index_fill_(0, torch.tensor([3]), torch.nan))
+    with pytest.raises(NaspError, match="1 of 12 architectures have extra inputs"):
+        views["inputs"].distances(wrong, live)
+
+
+@pytest.mark.parametrize("space", SPACES, ids=lambda space: f"{space.name}-{space.encoding}")
+def test_every_feature_has_a_weight(space: Any) -> None:
+    graphs = sample(space, 6)
+    live = live_graphs(graphs, space.shape)
+    for view in (Features(space.shape, True), Contracted(space.shape, True)):
+        view.fit(graphs, live)
+        assert view._vectors(graphs, live).shape[1] == len(view._weights())  # type: ignore[arg-type]
+
+
+def test_weights_are_of_families() -> None:
+    names = feature_names(NASBench101().shape)
+    weights = dict(zip(names, family_weights(names), strict=True))
+    assert weights["mean/2"] == FAMILY_WEIGHTS["mean"]
+    assert weights["edge/2-3"] == FAMILY_WEIGHTS["edge"]
+    assert weights["edge/input-2"] == weights["edge/2-output"] == weights["count/2"] == 1
+    families = {name.partition("/")[0] for name in names}
+    assert set(FAMILY_WEIGHTS) <= families
+
+
+def test_mistakes() -> None:
+    with pytest.raises(NaspError, match=r"predictor\.views has 'paths': choose from features"):
+        make_views(SPACE.shape, ["paths"], 8, True, 0)
+    with pytest.raises(NaspError, match="leaves nothing to compare"):
+        make_views(NASBench101().shape, ["contracted", "inputs"], 8, True, 0)
