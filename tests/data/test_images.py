@@ -73,6 +73,11 @@ def test_processes_share_an_epoch(folder: Path) -> None:
         at(data_of(folder, batch_size=8), 0, 0, 3).check_batch()
     tests = [list(at(data_of(folder), 0, rank, 2).plain_loader("test", 15)) for rank in (0, 1)]
     assert [[len(batch.labels) for batch in part] for part in tests] == [[15, 10], [15]]
+    # Too few batches for all processes: each has all of them.
+    assert [len(at(data_of(folder), 0, rank, 2).plain_loader("test", 40)) for rank in (0, 1)] == [
+        1,
+        1,
+    ]
 
 
 def test_what_is_held_out_is_not_trained_on(folder: Path) -> None:

@@ -132,6 +132,16 @@ class ImageModule(LightningDataModule, ABC):
         whole = order[: self.steps * self.batch_size]
         return whole[rank::processes]
 
+    def starts(self, part: str, batch_size: int) -> range:
+        """Where this process' batches of a part begin.
+
+        Each has some, or, where there are too few, all: shares of right answers are the same.
+        """
+        (rank, processes), count = self.shard, self.check_part(part)
+        if count <= (processes - 1) * batch_size:
+            rank, processes = 0, 1
+        return range(rank * batch_size, count, processes * batch_size)
+
     def check_part(self, part: str) -> int:
         """Number of images of a part.
 

@@ -157,10 +157,9 @@ class ImageNetData(ImageModule):
         """Images of a part without augmentation, in a fixed order."""
         count = self.check_part(part)
         check_whole("batch_size", batch_size)
-        rank, processes = self.shard
         # In an order of their own: files are sorted by class, and a few batches recalibrate.
         order = np.random.default_rng(0).permutation(count)
-        starts = range(rank * batch_size, count, processes * batch_size)
+        starts = self.starts(part, batch_size)
         images = FolderImages(self.parts[part], self._plain, self.seed)
 
         def batches() -> list[list[Item]]:

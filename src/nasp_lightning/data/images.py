@@ -187,17 +187,12 @@ class PlainBatches:
 
     def __len__(self) -> int:
         """Batches of this process, the last one as it comes."""
-        return len(self._starts())
+        return len(self.data.starts(self.part, self.batch_size))
 
     def __iter__(self) -> Iterator[ImageBatch]:
         """Batches of this process; without a trainer, all."""
-        for start in self._starts():
+        for start in self.data.starts(self.part, self.batch_size):
             yield self.data.plain(self.part, slice(start, start + self.batch_size))
-
-    def _starts(self) -> range:
-        rank, processes = self.data.shard
-        size = self.data.sizes[self.part]
-        return range(rank * self.batch_size, size, processes * self.batch_size)
 
 
 def load(name: str, path: str | Path | None, train: bool, download: bool, partial: bool) -> Images:
