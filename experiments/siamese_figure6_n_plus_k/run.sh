@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Siamese-NAS's Figure 6 on NAS-Bench-201: (a) N fixed at 30 and K up to 170, (b) K fixed at 30 and N up to 170.
-# LABELS, TOP_K and VARIANTS are not for this one; FIXED=n or FIXED=k is one half of it. See ../siamese.sh.
+# FIXED=n or FIXED=k is one half of it; LABELS are those of (b), TOP_K is not for this one. See ../siamese.sh.
 # Needs NASP_DATA with nasbench201_15625.csv.gz and zero_cost_proxies_9445.csv.gz.
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../siamese.sh"
@@ -16,7 +16,7 @@ if [ "${FIXED:-n}" = n ]; then # one run has all K
   found=()
 fi
 if [ "${FIXED:-k}" = k ]; then # the runs of Figure 5, shared with it where RUNS is the same
-  LABELS=30,60,100,150 TOP_K=30 sweep_variants "${lines//figure6/figure5}"
+  LABELS=${LABELS:-30,60,100,150} TOP_K=30 sweep_variants "${lines//figure6/figure5}"
   report_variants --csv "$here/fixed_k/measured.csv" --plot "$here/fixed_k"
 fi
 exit "$failed"
