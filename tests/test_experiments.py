@@ -20,9 +20,14 @@ from tests.benchmark.nasbench101_files import write_tiny
 from tests.benchmark.tinynano_files import made_up
 from tests.tiny import compose_config, tiny_table
 
-BUILDS = (
-    "tinynano_build",
-)  # need images, and no table: tests/job/test_build_benchmark.py runs them
+BUILDS = ("tinynano_build",)  # need images, and no table: tests/job/test_build_benchmark.py
+STAGES = ("supernet", "sample", "search", "retrain")  # of chains: tests/job/test_chain.py
+CHAINS = [
+    f"{space}_{stage}{size}"
+    for space in ("mobilenet", "darts")
+    for stage in STAGES
+    for size in ("", "_mini")
+]
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 SPLITS = sorted(path.stem for path in (conf_dir() / "split").glob("*.yaml"))
 SWEEPS = sorted(path.stem for path in (conf_dir() / "sweep").glob("*.yaml"))
@@ -109,7 +114,7 @@ def made_up_table(config: dict[str, Any]) -> BenchmarkTable:
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - set(BUILDS)))
+@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {*BUILDS, *CHAINS}))
 def test_experiment(name: str, tmp_path: Path, nasbench101: BenchmarkTable) -> None:
     config = made_small(compose_config(f"+experiment={name}"))
     run = get_method(config["job"]["_target_"])

@@ -46,15 +46,26 @@ class FakeImages(ImageModule):
         noise = 0.5 * torch.randn(count, 3, self.side, self.side, generator=generator)
         return ImageBatch(noise + F.one_hot(labels, 3)[:, :, None, None], labels)
 
-    def plain_loader(self, part: str, batch_size: int) -> Iterator[ImageBatch]:
+    def plain_loader(self, part: str, batch_size: int) -> Batches:
         self.check_part(part)
-        images, labels = self.parts[part]
-        for start in range(0, len(labels), batch_size):
-            rows = slice(start, start + batch_size)
-            yield ImageBatch(images[rows], labels[rows])
+        return Batches(self.parts[part], batch_size)
 
-    def train_dataloader(self) -> Iterator[ImageBatch]:
+    def train_dataloader(self) -> Batches:
         return self.plain_loader("train", self.batch_size)
+
+
+class Batches:
+    """Batches of a part, in a fixed order."""
+
+    def __init__(self, part: ImageBatch, batch_size: int) -> None:
+        self.part, self.batch_size = part, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.part.labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator[ImageBatch]:
+        for start in range(0, len(self.part.labels), self.batch_size):
+            yield ImageBatch(*(tensor[start : start + self.batch_size] for tensor in self.part))
 
 
 def tiny_supernet(trained: int = 0) -> MobileNetSupernet:

@@ -14,6 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from hydra.utils import get_method
 from omegaconf.errors import OmegaConfBaseException
 
 from nasp_lightning.benchmark.table import BenchmarkTable
@@ -86,6 +87,28 @@ def fit_predictor(
     if temporary is not None:
         weakref.finalize(fit, shutil.rmtree, temporary, ignore_errors=True)
     return fit
+
+
+def run_job(
+    overrides: Overrides, folder: str | Path, config_dir: str | Path | None = None
+) -> dict[str, Any]:
+    """Run what the command line would with the same words, in a folder of one's own.
+
+    Args:
+        overrides: words such as ``["+experiment=mobilenet_supernet_mini", "seed=1"]``.
+        folder: the run's; a run that is finished there is not repeated.
+        config_dir: as of :func:`fit_predictor`.
+
+    Returns:
+        The content of ``results.json``.
+
+    Raises:
+        NaspError: for whatever the user can put right.
+    """
+    config = compose_config(to_words(overrides), config_dir)
+    job = get_method(config["job"]["_target_"])
+    results: dict[str, Any] = job(config, Path(folder))
+    return results
 
 
 def compose_config(words: list[str], config_dir: str | Path | None = None) -> dict[str, Any]:

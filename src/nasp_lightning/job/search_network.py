@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,9 @@ def _search(config: Config, folder: Path, table: BenchmarkTable | None) -> Confi
     fit = fit_and_rank(predictor_config(config), folder / "predictor", table)
     scored = PredictorEvaluator(evaluator, scorer(fit, evaluator.space))
     log.info("%s over the score of %s", *_names(config))
+    began = time.perf_counter()
     strategy.run(scored, rng)
+    seconds = time.perf_counter() - began
     found = Found(
         architectures=scored.history,
         scores=scored.accuracies,
@@ -118,6 +121,8 @@ def _search(config: Config, folder: Path, table: BenchmarkTable | None) -> Confi
         "kendall_tau": fit.results["kendall_tau"],
         "scored_architectures": len(found.architectures),
         "front_size": len(front),
+        "fit_seconds": fit.results["fit_seconds"],
+        "search_seconds": seconds,
         "best": {name: described[0][name] for name in ("text", "predicted", "costs", "label")},
         "versions": versions(),
     }
