@@ -113,7 +113,7 @@ def test_same_seed_same_scores() -> None:
     scores = [
         fitted(labels[:80], graphs, likelihood_labels=40, seed=3).score(graphs) for _ in range(2)
     ]
-    np.testing.assert_array_equal(*scores)
+    np.testing.assert_array_equal(scores[0], scores[1])
 
 
 @pytest.mark.parametrize("labels", [[0.5], [0.5, 0.5, 0.5]])
