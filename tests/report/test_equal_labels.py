@@ -84,11 +84,12 @@ def test_a_cost_that_is_not_stated() -> None:
     assert "not stated" in to_markdown([item])
 
 
-def test_each_on_its_data_set() -> None:
+def test_each_on_its_data_set_and_k() -> None:
     naive, siamese = curve("naive", [0.4, 0.2]), curve("siamese", [0.3])
     elsewhere = replace(siamese, dataset="cifar100")
-    found = compare_all([naive, siamese, elsewhere], "naive", ["siamese"], None)
-    assert [item.curve.dataset for item in found] == ["cifar10"]
+    other_k = replace(siamese, method="siamese, N+5")
+    found = compare_all([naive, siamese, elsewhere, other_k], "naive", ["siamese"], None)
+    assert [item.curve for item in found] == [siamese]
     with pytest.raises(NaspError, match="no method 'bts' in this file; it has naive, N"):
         choose([naive, siamese], "bts")
 

@@ -192,19 +192,24 @@ def choose(curves: Sequence[Curve], name: str) -> list[Curve]:
 def compare_all(
     curves: Sequence[Curve], without: str, names: Sequence[str], code_cost: float | None
 ) -> list[Equal]:
-    """All methods with the code, each on its data set.
+    """All methods with the code, each beside the other of its data set and K.
 
     Raises:
         NaspError: for a method that is not there.
     """
-    base = {(curve.benchmark, curve.dataset): curve for curve in choose(curves, without)}
+    base = {_protocol(curve): curve for curve in choose(curves, without)}
     return [
         equal
         for name in names
         for curve in choose(curves, name)
-        if (curve.benchmark, curve.dataset) in base
-        for equal in compare(curve, base[curve.benchmark, curve.dataset], code_cost)
+        if _protocol(curve) in base
+        for equal in compare(curve, base[_protocol(curve)], code_cost)
     ]
+
+
+def _protocol(curve: Curve) -> tuple[str, str, str]:
+    """What two curves share that can be compared: the data set, and K."""
+    return curve.benchmark, curve.dataset, curve.method.partition(", ")[2]
 
 
 def to_csv(rows: Sequence[Equal]) -> str:
