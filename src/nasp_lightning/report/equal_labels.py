@@ -209,7 +209,7 @@ def compare_all(
 
 def _protocol(curve: Curve) -> tuple[str, str, str]:
     """What two curves share that can be compared: the data set, and K."""
-    return curve.benchmark, curve.dataset, curve.method.partition(", ")[2]
+    return curve.benchmark, curve.dataset, curve.method.partition(", ")[2].partition(" ")[0]
 
 
 def to_csv(rows: Sequence[Equal]) -> str:
