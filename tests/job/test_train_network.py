@@ -215,7 +215,8 @@ STAND_IN = (
 
 
 def test_dropped_paths_are_the_same_after_a_kill(tmp_path: Path, images: Path) -> None:
-    run(tmp_path / "whole", images, *STAND_IN)
+    results = run(tmp_path / "whole", images, *STAND_IN)
+    assert results["parameters"] == (3 * 9 + 1) * 4 + 8 + 50  # without the auxiliary head
     killed(tmp_path / "killed", images, *STAND_IN, EVERY_EPOCH, *killer(2))
     run(tmp_path / "killed", images, *STAND_IN, EVERY_EPOCH)
     same(tmp_path / "whole", tmp_path / "killed")

@@ -30,7 +30,7 @@ from torch import nn
 from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.job.chain import find, leave
+from nasp_lightning.job.chain import find, leave, product
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.fit_neural import (
     check_checkpoint,
@@ -127,6 +127,7 @@ def _train(config: Config, folder: Path) -> Config:
     results = {
         **identity(config, data, subject),
         **measured(task, accuracies, data),
+        "product": product(STAGES[subject.kind], NETWORK_FILE),
         "fit_seconds": seconds,
         "images_per_second": task.trained_images / max(task.trained_seconds, 1e-9),
         "device": device_name(trainer),
@@ -333,7 +334,7 @@ def measured(task: Classifier, accuracies: list[float], data: ImageModule) -> Co
     """What was measured: of a supernet the mean of the subnets that were evaluated."""
     last = task.last_values
     return {
-        "parameters": parameter_count(task.network),
+        "parameters": evaluated_parameters(task.network),
         "macs": multiply_adds(task.network, data.side) if task.kind == "network" else None,
         "train_loss": last.get("train/loss"),
         "train_accuracy": last.get("train/accuracy"),
@@ -341,6 +342,13 @@ def measured(task: Classifier, accuracies: list[float], data: ImageModule) -> Co
         "test_accuracy": sum(accuracies) / len(accuracies),
         "subnet_accuracies": accuracies if task.kind == "supernet" else None,
     }
+
+
+def evaluated_parameters(network: nn.Module) -> int:
+    """Parameters without those of an auxiliary head, which only the training has."""
+    head = getattr(network, "auxiliary", None)
+    spare = parameter_count(head) if isinstance(head, nn.Module) else 0
+    return parameter_count(network) - spare
 
 
 def write_network(
