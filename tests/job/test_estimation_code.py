@@ -17,7 +17,8 @@ import nasp_lightning.job.search as search_job
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.base import EstimationCode
 from nasp_lightning.job import train_predictor
-from nasp_lightning.job.estimation_code import code_costs
+from nasp_lightning.job.estimation_code import code_costs, code_name, make_code
+from nasp_lightning.job.variant import variant
 from nasp_lightning.space.base import Graphs, Shape
 from tests.job.test_train_predictor import EVERY_EPOCH, predictions
 from tests.tiny import compose_config, csv_words, nasp, tiny_table, write_csv
@@ -31,6 +32,15 @@ SMALL = (
 SAMPLING = ("framework.updates=3", "framework.initial=8", "framework.share=0.5")
 TIMED = {"fit_seconds", "rank_seconds", "code_seconds", "versions"}
 fork = multiprocessing.get_context("fork")
+
+
+def test_an_experiment_without_its_code() -> None:
+    """What tinynano_siamese_bts sets in the group means nothing with ``estimation_code=none``."""
+    config = compose_config("+experiment=tinynano_siamese_bts", "estimation_code=none")
+    assert config["estimation_code"]["dataset"] == "cifar10-code"
+    assert make_code(config, tiny_table()) is None
+    assert code_name(config) is None
+    assert variant(config).get("estimation_code") is None
 
 
 class Counting(EstimationCode):

@@ -31,8 +31,8 @@ def make_code(config: Config, table: BenchmarkTable) -> EstimationCode | None:
     Raises:
         NaspError: for a setting that cannot be.
     """
-    settings = config.get("estimation_code")
-    if not settings:
+    settings = _chosen(config)
+    if settings is None:
         return None
     with constructing("estimation_code"):
         code: EstimationCode = instantiate(settings)(table=table)
@@ -41,8 +41,14 @@ def make_code(config: Config, table: BenchmarkTable) -> EstimationCode | None:
 
 def code_name(config: Config) -> str | None:
     """Which Estimation Code a config has, such as ``train``; None for none."""
-    settings = config.get("estimation_code")
-    return stem(settings["_target_"]) if settings else None
+    settings = _chosen(config)
+    return None if settings is None else stem(settings["_target_"])
+
+
+def _chosen(config: Config) -> Config | None:
+    """The group's settings; with ``estimation_code=none`` an experiment's own may be left of it."""
+    settings: Config = config.get("estimation_code") or {}
+    return settings if "_target_" in settings else None
 
 
 def check_reads(config: Config, predictor: nn.Module, data: ArchitectureData) -> None:

@@ -51,7 +51,7 @@ def variant(config: dict[str, Any]) -> dict[str, Any]:
 def _code(config: dict[str, Any]) -> dict[str, Any]:
     """The Estimation Code, which a run by the book has none of, and what is changed of it."""
     code = config.get("estimation_code")
-    if not code:
+    if not code or "_target_" not in code:  # what an experiment has set, with estimation_code=none
         return {}
     name = stem(code["_target_"])
     found: dict[str, Any] = {"estimation_code": name}
