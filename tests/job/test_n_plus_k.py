@@ -134,6 +134,17 @@ def test_killed_and_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert stable(again) == stable(whole)
 
 
+def test_a_run_holds_every_smaller_k(tmp_path: Path) -> None:
+    """The top K are evaluated best first: the report reads smaller K from the same run."""
+    rows = {}
+    for k in (2, 5):
+        job.run(compose_config(*WORDS, f"job.top_k={k}"), tmp_path / str(k), table())
+        with np.load(tmp_path / str(k) / "curves.npz") as file:
+            rows[k] = file["rows"]
+    assert rows[5].shape == (3, 25)
+    assert rows[2].tolist() == rows[5][:, :22].tolist()
+
+
 def test_a_repeat_is_the_run_of_its_seed(tmp_path: Path) -> None:
     from nasp_lightning.job.train_predictor import run
 
