@@ -66,41 +66,65 @@ def kernel(distances: Sequence[Array], logarithms: Array) -> Array:
 def negative_log_posterior(
     logarithms: Array, distances: Sequence[Array], targets: Array, prior: Prior
 ) -> tuple[float, Array]:
-    """Of the hyper-parameters, up to a constant, and its gradient ``[2 V + 1]``."""
-    from scipy.linalg import cho_factor, cho_solve
+    """Of the hyper-parameters, up to a constant, and its gradient ``[2 V + 1]``.
 
-    mean, deviation = prior.moments(len(distances))
-    scaled = (logarithms - mean) / deviation
-    noise = np.exp(logarithms[-1])
-    identity = np.eye(len(targets))
-    covariance = kernel(distances, logarithms) + (noise + JITTER) * identity
-    factor = cho_factor(covariance, lower=True, check_finite=False)
-    inverse = cho_solve(factor, identity, check_finite=False)
-    weights = inverse @ targets
-    value = 0.5 * targets @ weights + np.log(np.diag(factor[0])).sum() + 0.5 * scaled @ scaled
-    inverse -= np.outer(weights, weights)  # twice the derivative by the covariance
-    gradient = scaled / deviation
+    Args:
+        logarithms: ``[2 V + 1]`` of the hyper-parameters.
+        distances: ``[n (n - 1) / 2]`` squared distances below the diagonal, in each view.
+        targets: ``[n]``.
+        prior: of the hyper-parameters.
+    """
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.linalg.lapack import dpotri
+
+    count, below = len(targets), np.tri(len(targets), k=-1, dtype=bool)
+    amplitudes, noise = np.exp(logarithms[:-1:2]), np.exp(logarithms[-1])
+    parts, slopes, total = [], [], np.zeros_like(distances[0])
     for view, squared in enumerate(distances):
         amplitude, length = logarithms[2 * view : 2 * view + 2]
         root = np.sqrt(squared * (3 * np.exp(-2 * length)))
         decay = np.exp(amplitude - root)
-        gradient[2 * view] += 0.5 * np.vdot(inverse, (1 + root) * decay)
-        gradient[2 * view + 1] += 0.5 * np.vdot(inverse, root**2 * decay)
-    gradient[-1] += 0.5 * noise * np.trace(inverse)
-    return float(value), gradient
+        parts.append((1 + root) * decay)  # derivative by the amplitude's logarithm
+        slopes.append(root**2 * decay)  # and by the length's
+        total += parts[-1]
+    covariance = np.zeros((count, count))
+    covariance[below] = total
+    covariance[np.diag_indices(count)] = amplitudes.sum() + noise + JITTER
+    factor = cho_factor(covariance, lower=True, overwrite_a=True, check_finite=False)
+    weights = cho_solve(factor, targets, check_finite=False)
+    determinant = np.log(np.diag(factor[0])).sum()
+    inverse, _ = dpotri(factor[0], lower=True)  # its lower triangle
+    diagonal = np.diag(inverse).sum() - weights @ weights
+    lower = inverse[below] - np.outer(weights, weights)[below]
+    mean, deviation = prior.moments(len(distances))
+    scaled = (logarithms - mean) / deviation
+    gradient = scaled / deviation
+    for view, amplitude in enumerate(amplitudes):
+        gradient[2 * view] += lower @ parts[view] + 0.5 * amplitude * diagonal
+        gradient[2 * view + 1] += lower @ slopes[view]
+    gradient[-1] += 0.5 * noise * diagonal
+    return float(0.5 * targets @ weights + determinant + 0.5 * scaled @ scaled), gradient
 
 
 def most_probable(
     distances: Sequence[Array], targets: Array, prior: Prior, iterations: int
 ) -> Array:
-    """``[2 V + 1]`` logarithms of the hyper-parameters, from the prior's mean uphill."""
+    """``[2 V + 1]`` logarithms of the hyper-parameters, from the prior's mean uphill.
+
+    Args:
+        distances: ``[n, n]`` squared distances in each of the V views.
+        targets: ``[n]``.
+        prior: of the hyper-parameters.
+        iterations: at most so many.
+    """
     from scipy.optimize import minimize
 
+    below = np.tri(len(targets), k=-1, dtype=bool)
     mean, deviation = prior.moments(len(distances))
     found = minimize(
         negative_log_posterior,
         mean,
-        (distances, targets, prior),
+        ([squared[below] for squared in distances], targets, prior),
         method="L-BFGS-B",
         jac=True,
         bounds=list(
