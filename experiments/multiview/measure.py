@@ -4,7 +4,7 @@ What ``nasp -m +experiment=nb201_multiview +split=… seed=…`` does, in the sa
 each table read once; beside ``results.json``, how often intervals of several levels hold held-out
 labels goes to ``reliability.json``. Started again, it does only what is missing.
 
-    NASP_DATA=<folder> python experiments/multiview/measure.py [--runs runs] [--seeds 10] [PART[=SEEDS]...]
+    NASP_DATA=<folder> python experiments/multiview/measure.py [--runs runs] [PART[=SEEDS]...]
 """
 
 from __future__ import annotations

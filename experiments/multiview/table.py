@@ -108,8 +108,8 @@ def ranking(groups: dict[tuple[Any, ...], dict[int, ROW]]) -> list[str]:
     """The table of all splits, both predictors on the same seeds."""
     lines = [
         "| benchmark | labels | seeds | multiview | plain process | difference, paired | level | "
-        "best published | 90 % intervals hold | fit, s |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
+        "best published | 90 % intervals hold |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
     ]
     order = sorted((key for key in groups if key[3] == "multiview" and not key[4]), key=_place)
     for key in order:
@@ -121,11 +121,10 @@ def ranking(groups: dict[tuple[Any, ...], dict[int, ROW]]) -> list[str]:
         paired = [a - b for a, b in zip(taus, plain, strict=False)]
         level, best = LEVELS.get((benchmark, labels), ("", "")) if test == "all" else ("", "")
         held = [own[seed]["coverage"] for seed in seeds if own[seed]["coverage"] is not None]
-        seconds = np.median([own[seed]["fit_seconds"] for seed in seeds])
         lines.append(
             f"| {benchmark} | {labels}{'' if test == 'all' else f' / {test}'} | {len(seeds)} | "
             f"{spread(taus)} | {spread(plain)} | {spread(paired)} | {level} | {best} | "
-            f"{spread(held)} | {seconds:.1f} |"
+            f"{spread(held)} |"
         )
     return lines
 
