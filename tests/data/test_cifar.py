@@ -123,3 +123,37 @@ def test_the_real_test_set(data_dir: Path) -> None:
     images = load_cifar("cifar10", data_dir / "cifar10", train=False)
     assert len(images) == 10_000
     assert torch.bincount(images.labels).tolist() == [1000] * 10
+
+
+def write_files(folder: Path, classes: int = 10) -> Path:
+    """The tiny data set as image files in folders of classes."""
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for label in range(classes):
+            place = folder / part / f"class_{label:03}"
+            place.mkdir(parents=True)
+            for number in range(2):
+                pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                pixels[0, 0] = label
+                Image.fromarray(pixels).save(place / f"{number}.png")
+    return folder
+
+
+def test_image_files_are_read_by_their_folders(tmp_path: Path) -> None:
+    folder = write_files(tmp_path)
+    images = load_cifar("cifar10", folder, partial=True)
+    assert images.pixels.shape == (20, 3, 32, 32)
+    assert torch.equal(images.pixels[:, 0, 0, 0].long(), images.labels)
+    assert torch.equal(torch.bincount(images.labels), torch.full((10,), 2))
+    Image.new("RGB", (30, 32)).save(folder / "test/class_003/0.png")
+    with pytest.raises(NaspError, match=r"0.png is 30 pixels wide and 32 high: expected 32 by 32"):
+        load_cifar("cifar10", folder, train=False, partial=True)
+    (folder / "train/class_003/0.png").write_bytes(b"nothing")
+    with pytest.raises(NaspError, match=r"0.png is damaged or cut short"):
+        load_cifar("cifar10", folder, partial=True)
+
+
+def test_folders_of_other_images_are_not_taken_for_it(tmp_path: Path) -> None:
+    folder = write_files(tmp_path, classes=9)
+    with pytest.raises(NaspError, match=r"holds no cifar10: .* of 10 classes"):
+        load_cifar("cifar10", folder, partial=True)

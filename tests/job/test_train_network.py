@@ -357,6 +357,37 @@ def test_the_stage_of_a_chain_is_left(tmp_path: Path, images: Path) -> None:
     assert Path(left["path"]) == (tmp_path / "run/network.safetensors").absolute()
 
 
+def test_what_stops_lightning_is_one_sentence() -> None:
+    from torch._dynamo.exc import TorchDynamoException
+
+    with (
+        pytest.raises(NaspError, match=r"cannot compile .*no compiler.*: set task.compile=false"),
+        train_network.told_failures(),
+    ):
+        raise TorchDynamoException("no compiler\nand a long story")
+    with pytest.raises(NaspError, match="memory is full"), train_network.told_failures():
+        raise torch.OutOfMemoryError("2 GiB")
+    with pytest.raises(RuntimeError, match="a defect"), train_network.told_failures():
+        raise RuntimeError("a defect")
+
+
+def test_ctrl_c_is_an_interrupt_and_the_run_goes_on(tmp_path: Path, images: Path) -> None:
+    class Interrupt(Callback):
+        def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+            if trainer.current_epoch == 1:
+                raise KeyboardInterrupt
+
+    config = config_of(images, *NETWORK, EVERY_EPOCH)
+    globals()["Interrupt"] = Interrupt
+    interrupt = {"interrupt": {"_target_": f"{__name__}.Interrupt"}}
+    broken = {**config, "callbacks": {**config["callbacks"], **interrupt}}
+    with pytest.raises(KeyboardInterrupt):
+        train_network.run(broken, tmp_path / "broken")
+    train_network.run(config, tmp_path / "broken")
+    run(tmp_path / "whole", images, *NETWORK)
+    same(tmp_path / "whole", tmp_path / "broken")
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_network(tmp_path: Path, images: Path) -> None:
     """DDP on the CPU: both see their half of each batch, and one writes."""

@@ -23,11 +23,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasp_lightning.data.base import held_out_rows
 from nasp_lightning.data.cifar import Images
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.computed import (
@@ -40,7 +40,6 @@ from nasp_lightning.estimation_code.computed import (
 from nasp_lightning.estimation_code.store import Record
 from nasp_lightning.estimation_code.train import Recipe, batches, first_losses, train_epoch
 
-HOLD_OUT_STREAM = 3  # apart from the streams that draw subsets and batches
 TEST_BATCH = 500
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("steps", "one_cycle")
@@ -146,9 +145,8 @@ def hold_out(images: Images, count: int, seed: int) -> tuple[Images, Images]:
             f"job.validation_size={count}: {images.name} has {len(images)} training images here; "
             f"hold out 1 to {len(images) - 1} of them"
         )
-    drawn = np.random.default_rng([seed, HOLD_OUT_STREAM]).permutation(len(images))
-    rows = torch.from_numpy(drawn).to(images.labels.device)
-    kept, held = rows[count:], rows[:count]
+    divided = held_out_rows(len(images), count, seed, images.name, "job.validation_size")
+    kept, held = (torch.from_numpy(rows).to(images.labels.device) for rows in divided)
     return (
         replace(images, pixels=images.pixels[kept], labels=images.labels[kept]),
         replace(images, pixels=images.pixels[held], labels=images.labels[held]),

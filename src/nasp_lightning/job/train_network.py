@@ -290,6 +290,13 @@ def told_failures() -> Iterator[None]:
             "the device's memory is full: lower data.batch_size (or job.evaluation_batch), or "
             "choose trainer.precision=bf16-mixed"
         ) from error
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        told = str(error).strip().splitlines()[0]
+        raise NaspError(
+            f"torch.compile cannot compile the network here ({told}): set task.compile=false"
+        ) from error
 
 
 def describe(
