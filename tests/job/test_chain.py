@@ -14,6 +14,7 @@ from nasp_lightning.cli import conf_dir
 from nasp_lightning.error import NaspError
 from nasp_lightning.job import chain
 from nasp_lightning.job.notebook import compose_config
+from nasp_lightning.job.search import make_strategy
 from nasp_lightning.network.create import create_network
 from tests.evaluator.fake_images import SPACE
 
@@ -85,6 +86,15 @@ def test_every_stage_composes(space: str, size: str):
         assert config["space"]["_target_"].split(".")[2] == space
         text = (conf_dir() / "experiment" / f"{space}_{stage}{size}.yaml").read_text()
         assert text.startswith("# @package _global_\n")
+
+
+@pytest.mark.parametrize("search", ["spos", "nsga2_score"])
+@pytest.mark.parametrize("space", ["mobilenet", "darts"])
+def test_either_evolution_takes_the_searches_words(space: str, search: str):
+    words = [f"+experiment={space}_search", f"search={search}", "search.caps.flops=480e6"]
+    strategy: Any = make_strategy(compose_config(words))
+    assert strategy.caps.limits["flops"] == 480e6
+    assert strategy.labels == {"spos": 1_000, "nsga2_score": 10_000}[search]
 
 
 def stage_config(space: str, stage: str, size: str, folder: Path) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class SpaceEvaluator(Evaluator):
         Raises:
             NaspError: always.
         """
-        raise NaspError("this evaluator knows costs and no accuracies: choose evaluator=supernet")
+        raise NaspError("this evaluator knows costs and no accuracies: a SupernetEvaluator does")
 
     def cost(self, name: str, architectures: Sequence[Architecture]) -> Array:
         """``[n]`` float64: ``parameters``, or ``flops``, which are multiply-adds.

@@ -327,10 +327,12 @@ def write_fronts(folder: Path, repeats: list[Repeat], evaluator: TableEvaluator)
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["repeat", "architecture", "label", "test_accuracy", "cost"])
+    width = repeats[0].extras["front_cost"][:1].size
+    costs = ["cost", *(f"cost_{number}" for number in range(2, width + 1))]
+    writer.writerow(["repeat", "architecture", "label", "test_accuracy", *costs])
     for number, repeat in enumerate(repeats):
-        costs = repeat.extras["front_cost"].reshape(len(repeat.extras["front"]), -1)
-        for place, cost in zip(repeat.extras["front"], costs, strict=True):
+        rows = repeat.extras["front_cost"].reshape(len(repeat.extras["front"]), -1)
+        for place, cost in zip(repeat.extras["front"], rows, strict=True):
             row = int(repeat.rows[place])
             item = evaluator.architectures(np.array([row]))[0]
             name = evaluator.space.to_string(item.operations, item.adjacency)

@@ -14,6 +14,7 @@ parameters and multiply-adds. Nothing is scored twice. Written are
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import logging
 import time
@@ -190,7 +191,7 @@ def make_evaluator(config: Config, table: BenchmarkTable) -> SpaceEvaluator:
             "of one architecture that knows its costs: choose network=mobilenet or network=darts"
         )
     options = network_options(config, table)
-    if space.name == "mobilenet":
+    if "space" in inspect.signature(kind.costs).parameters:
         options["space"] = space
     image = config["job"]["image"] or images_of(table).get("side")
     if image is not None:

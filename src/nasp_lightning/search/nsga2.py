@@ -50,7 +50,7 @@ class NSGA2(Search):
 
     def __init__(
         self,
-        labels: int = 200,
+        labels: int | None = 200,
         population: int = 20,
         cost: str | Sequence[str] = "parameters",
         generations: int | None = None,
@@ -61,7 +61,8 @@ class NSGA2(Search):
     ) -> None:
         self.population = whole("population", population, 2)
         self.generations = None if generations is None else whole("generations", generations)
-        super().__init__(labels if generations is None else self.population * generations)
+        planned = labels if self.generations is None else self.population * self.generations
+        super().__init__(planned)  # type: ignore[arg-type]
         self.costs = (cost,) if isinstance(cost, str) else tuple(cost)
         self.random_generations = whole("random_generations", random_generations or 1)
         self.crossover = None if crossover is None else share("crossover", crossover)
