@@ -19,7 +19,8 @@ from scipy.stats import kendalltau
 HERE = Path(__file__).resolve().parent
 HALF = 10_000  # of NAS-Bench-101's 20,001: designs were chosen on the rows before
 WHOLE = {"features", "contracted", "subtrees", "relu", "tanh", "inputs"}
-# What issue and papers give for a split: level to reach, best published and where it is confirmed.
+# Of a split: the level set for this predictor beforehand, and the best published number (facts of
+# the papers; ?: not confirmed at its source).
 LEVELS = {
     ("nasbench201 cifar10", 78): (0.77, "0.549 PINAT"),
     ("nasbench201 cifar10", 156): (0.80, "0.804 NN-Former"),
@@ -59,7 +60,8 @@ def read(runs: Path) -> list[ROW]:
     for file in sorted(runs.glob("*/*/results.json")):
         results = json.loads(file.read_text())
         config = yaml.safe_load((file.parent / "config.yaml").read_text())
-        if not config["predictor"]["_target_"].endswith(("MultiView", "GaussianProcess")):
+        known = config["predictor"]["_target_"].endswith(("MultiView", "GaussianProcess"))
+        if not known or "calibration" not in results:
             continue
         name = variant(config["predictor"])
         curve = file.parent / "reliability.json"
