@@ -170,7 +170,7 @@ def imported_packages(folder: Path) -> set[str]:
 def test_every_imported_package_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = list(project["dependencies"])
-    for name in ("report", "wandb", "search"):
+    for name in ("report", "wandb", "search", "onnx"):
         lines += project["optional-dependencies"][name]
     declared = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in lines}
     own = {"nasp_lightning", "hydra_plugins"}

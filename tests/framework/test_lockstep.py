@@ -27,10 +27,12 @@ from tests.tiny import space
 ADAM = {"max_epochs": 3, "accelerator": "cpu", "precision": "32-true", "gradient_clip_val": None}
 
 
-def prepared(framework: Any, seed: int, predictor: Any = None, epochs: int = 4) -> Run:
+def prepared(
+    framework: Any, seed: int, predictor: Any = None, epochs: int = 4, loss: str = "mse"
+) -> Run:
     data = make_data(validation_size=0, seed=seed)
     torch.manual_seed(seed)
-    task = PredictorTask(predictor or Linear(), optimizer=adam)
+    task = PredictorTask(predictor or Linear(), loss, optimizer=adam)
     framework.prepare(task, data, epochs)
     return Run(task, data, framework)
 
@@ -40,9 +42,13 @@ def offset(run: Run) -> torch.Tensor:
     return run.task.predictor.offset
 
 
-@pytest.mark.parametrize("kind", [Supervised, BatchTopSampling])
-def test_every_run_is_what_it_is_alone(kind: Any) -> None:
-    runs = [prepared(kind(), seed, Siamese(space().shape, hidden=4)) for seed in range(3)]
+@pytest.mark.parametrize(
+    ("kind", "loss"), [(Supervised, "mse"), (BatchTopSampling, "mse"), (BatchTopSampling, "hinge")]
+)
+def test_every_run_is_what_it_is_alone(kind: Any, loss: str) -> None:
+    runs = [
+        prepared(kind(), seed, Siamese(space().shape, hidden=4), loss=loss) for seed in range(3)
+    ]
     starts = [
         {name: item.clone() for name, item in run.task.predictor.state_dict().items()}
         for run in runs
@@ -52,7 +58,7 @@ def test_every_run_is_what_it_is_alone(kind: Any) -> None:
         predictor = Siamese(space().shape, hidden=4)
         predictor.load_state_dict(start)
         alone, data = kind(), make_data(validation_size=0, seed=seed)
-        task = _alone(alone, data, predictor)
+        task = _alone(alone, data, predictor, loss)
         assert data.train_indices.tolist() == run.data.train_indices.tolist()
         assert (data.mean, data.std) == (run.data.mean, run.data.std)
         for name, item in task.predictor.state_dict().items():
@@ -61,10 +67,10 @@ def test_every_run_is_what_it_is_alone(kind: Any) -> None:
             )
 
 
-def _alone(framework: Any, data: Any, predictor: Any) -> PredictorTask:
+def _alone(framework: Any, data: Any, predictor: Any, loss: str) -> PredictorTask:
     from tests.framework.runs import train
 
-    task = PredictorTask(predictor, optimizer=adam)
+    task = PredictorTask(predictor, loss, optimizer=adam)
     train(task, data, framework.prepare(task, data, 4), [framework])
     return task
 

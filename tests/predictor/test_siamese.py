@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.scoring import score_all
 from nasp_lightning.predictor.siamese import Siamese
 from nasp_lightning.space.base import Graphs, Shape
+from nasp_lightning.task.loss import logistic
 
 from . import checks
 
@@ -189,6 +191,47 @@ def test_loss_is_hubers_of_both_branches() -> None:
         F.huber_loss(0.7 + 0.2 * branch, 0.7 + 0.2 * labels, delta=0.1) for branch in branches
     )
     torch.testing.assert_close(found * 0.2**2, wanted)
+
+
+def test_a_ranking_loss_is_that_of_both_branches_without_sigmoid() -> None:
+    shape, graphs = checks.batch("dataflow", features=3)
+    predictor, linear = make(shape).eval(), make(shape, output="linear").eval()
+    predictor.rank_by(logistic)
+    labels = torch.linspace(-3, 1, 12)
+    with torch.no_grad():
+        branches = linear(graphs), linear.estimate(graphs)
+        torch.testing.assert_close(predictor(graphs), branches[0])
+        found = predictor.training_loss(graphs, labels)
+    torch.testing.assert_close(found, sum(logistic(branch, labels) for branch in branches))
+
+
+def test_failed_networks_rule_the_published_loss_alone() -> None:
+    """Nine of ten shares of Huber's gradient come from one failed network, of a ranking's few."""
+    shape, graphs = checks.batch("dataflow")
+    labels = torch.tensor([0.1, *torch.linspace(0.88, 0.94, 11).tolist()])
+    mean, deviation = float(labels.mean()), float(labels.std(correction=0))
+    shares = []
+    for loss in (None, logistic):
+        predictor = make(shape).eval()
+        predictor.set_label_scale(mean, deviation)
+        with torch.no_grad():  # as after the first steps: every score is the mean
+            predictor.head.weight.zero_()
+            predictor.head.bias.fill_(math.log(mean / (1 - mean)))
+        if loss is not None:
+            predictor.rank_by(loss)
+        pulls: list[torch.Tensor] = []
+        score = predictor._score
+
+        def watched(*parts: Any, score: Any = score, pulls: Any = pulls) -> torch.Tensor:
+            found: torch.Tensor = score(*parts)
+            found.register_hook(lambda gradient: pulls.append(gradient.abs()))
+            return found
+
+        predictor._score = watched  # type: ignore[method-assign]
+        predictor.training_loss(graphs, (labels - mean) / deviation).backward()
+        shares.append(float(pulls[0][0] ** 2 / (pulls[0] ** 2).sum()))
+    assert shares[0] > 0.85
+    assert shares[1] < 0.3
 
 
 def test_without_a_code_it_is_the_naive_predictor() -> None:

@@ -83,8 +83,11 @@ def test_what_codes_cost_is_in_the_csv(tmp_path: Path) -> None:
     assert rows[1]["code_labels"] == ""
 
 
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("matplotlib")
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal breaks the names
     write(tmp_path / "runs" / "a", 30, 70)
     runs = str(tmp_path / "runs")
     assert main([runs, "--fixed-n", "--plot", str(tmp_path / "out")]) == 0

@@ -124,3 +124,23 @@ def test_a_loss_that_is_not_finite_is_one_sentence() -> None:
 def test_an_unknown_loss_is_one_sentence() -> None:
     with pytest.raises(NaspError, match=r"task.loss=foo"):
         PredictorTask(Linear(), loss="foo")
+
+
+def test_a_ranking_loss_takes_the_place_of_a_loss_that_lets_it() -> None:
+    made = Siamese(space().shape, hidden=4)
+    assert PredictorTask(made).loss_name == "own"
+    task = PredictorTask(made, loss="logistic")
+    assert (task.loss_name, task.ranks_only) == ("logistic", True)
+    data = make_data()
+    data.setup()
+    graphs, labels = data.graphs[:8], torch.arange(8.0)
+    made.eval()
+    torch.testing.assert_close(task.batch_loss(graphs, labels), logistic(made(graphs), labels))
+
+
+def test_another_loss_of_its_own_stays() -> None:
+    made = BONAS(space().shape)
+    assert PredictorTask(made).loss_name == "own"
+    for loss in ("logistic", "hinge"):
+        with pytest.raises(NaspError, match=f"task.loss={loss}: BONAS has a loss of its own"):
+            PredictorTask(made, loss=loss)
