@@ -71,6 +71,15 @@ def test_damaged_results_are_named_and_left_out(write_run: WriteRun, tmp_path: P
     assert reason in problem.reason
 
 
+def test_results_of_another_job_are_not_called_damaged(write_run: WriteRun, tmp_path: Path):
+    write_run("good")
+    other = tmp_path / "runs" / "network"
+    other.mkdir(parents=True)
+    (other / "results.json").write_text(json.dumps({"format": "nasp_lightning.network_run/1"}))
+    (problem,) = collect([tmp_path]).problems
+    assert (problem.kind, problem.folder) == ("of another job", other)
+
+
 def test_bytes_that_are_no_text_are_damaged(write_run: WriteRun, tmp_path: Path):
     write_run("good")
     (write_run("bad") / "results.json").write_bytes(b"\xff\xfe\x00{")

@@ -13,6 +13,7 @@ from typing import Any
 from nasp_lightning.error import NaspError
 
 FORMAT = "nasp_lightning.results/1"
+_NAME = FORMAT.split("/")[0]
 RESULTS = "results.json"
 CONFIG = "config.yaml"
 
@@ -92,6 +93,10 @@ class Run:
     first_phase: bool = False
 
 
+class OtherJobError(NaspError):
+    """Results of a job that the report has no table for, such as a trained network's."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """A folder that the report leaves out: its kind (``damaged``, ``unfinished``, …) and why."""
@@ -135,6 +140,8 @@ def collect(paths: Iterable[str | Path]) -> Collection:
             continue
         try:
             run = read_run(folder)
+        except OtherJobError:
+            problems.append(Problem("of another job", folder))
         except NaspError as error:
             problems.append(Problem("damaged", folder, str(error)))
         else:
@@ -177,8 +184,11 @@ def read_run(folder: Path) -> Run:
         raise NaspError("not JSON") from error
     if not isinstance(content, dict):
         raise NaspError("not a JSON object")
-    if content.get("format") != FORMAT:
-        raise NaspError(f"format {content.get('format')!r} instead of {FORMAT!r}")
+    found = content.get("format")
+    if found != FORMAT:
+        own = str(found).startswith("nasp_lightning.") and str(found).split("/")[0] != _NAME
+        kind = OtherJobError if own else NaspError
+        raise kind(f"format {found!r} instead of {FORMAT!r}")
     return _parse(folder, content)
 
 
