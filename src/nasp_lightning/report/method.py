@@ -16,6 +16,7 @@ ABBREVIATIONS = {
     "seminas": "SM",
     "brp_sampling": "iterative sampling",
 }
+REPAIRED = "predictor.published_nb201=false"  # the published method, its branches mended
 # Settings that make a method of the papers, or of ours, with a name of its own.
 PHRASES = {
     "predictor.positional_branch=false": "operation branch only",
@@ -23,7 +24,7 @@ PHRASES = {
     "predictor.encoder=gcn": "GCN instead of transformer",
     "predictor.encoder=mlp": "MLP instead of transformer",
     "predictor.heads=4, predictor.invariant_heads=0": "self-attention heads only",
-    "predictor.published_nb201=false": "repaired graph branches",
+    REPAIRED: "repaired graph branches",
     "predictor.nsam=true": "NSAM",
     "estimation_code=null": "naive",
     "estimation_code=proxy": "proxy as code",
@@ -83,6 +84,11 @@ def method_name(
     if trained_on_validation:
         name += ", control: n + validation labels"
     return f"{name}, {_phrased(variant)}" if variant else name
+
+
+def has_own_name(variant: str) -> bool:
+    """Whether the settings make another method, rather than the same one under other settings."""
+    return variant != REPAIRED and _phrased(variant) != variant
 
 
 def _phrased(variant: str) -> str:

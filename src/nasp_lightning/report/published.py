@@ -12,7 +12,7 @@ from typing import Any
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.collect import Run
-from nasp_lightning.report.method import deviations, variant_text
+from nasp_lightning.report.method import deviations, has_own_name, variant_text
 
 # Sources that are, or repackage, the benchmark's own release; any other file may hold anything.
 RELEASED = {
@@ -109,19 +109,21 @@ def find_published(run: Run, published: Sequence[Published]) -> Published | None
     """The published number of the run's split and method; its nearest where none fits exactly.
 
     The benchmark, sizes, predictor and framework must agree, and the loss where it is stated.
-    A row of the run's own variant, data set and loss comes first, then the plain method's.
+    A row of the run's own variant, data set and loss comes first, then the plain method's, unless
+    the variant has a name of its own ("GCN instead of transformer").
     A control (trained on the validation labels too) has no published number.
     """
     if run.train_on_validation:
         return None
     variant = variant_text(deviations(run))
+    variants = (variant,) if has_own_name(variant) else ("", variant)
     found = [
         row
         for row in published
         if (row.benchmark, row.train_size, row.test_size, row.predictor, row.framework)
         == (run.benchmark, run.train_size, run.test_size, run.predictor, run.framework)
         and row.loss in ("", run.loss)
-        and row.variant in ("", variant)
+        and row.variant in variants
     ]
     return max(
         found,
