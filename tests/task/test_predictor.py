@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.bonas import BONAS
+from nasp_lightning.predictor.siamese import Siamese
 from nasp_lightning.space.base import Graphs
+from nasp_lightning.task.loss import logistic
 from nasp_lightning.task.predictor import Phase, PredictorTask
 from nasp_lightning.task.schedule import cosine
 from tests.tiny import space, tiny_table
@@ -131,9 +134,7 @@ def test_a_ranking_loss_takes_the_place_of_a_loss_that_lets_it() -> None:
     assert PredictorTask(made).loss_name == "own"
     task = PredictorTask(made, loss="logistic")
     assert (task.loss_name, task.ranks_only) == ("logistic", True)
-    data = make_data()
-    data.setup()
-    graphs, labels = data.graphs[:8], torch.arange(8.0)
+    graphs, labels = space().encode(tiny_table().operations[:8]), torch.arange(8.0)
     made.eval()
     torch.testing.assert_close(task.batch_loss(graphs, labels), logistic(made(graphs), labels))
 

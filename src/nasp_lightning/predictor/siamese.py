@@ -13,13 +13,18 @@ reads the codes of its batches, a ranking those of its shortlist. Without extra 
 paper's naive predictor. Where paper and published code differ, the code is the default, since the
 published numbers come from it: see ``readout`` and ``shared_value``.
 
+The published loss is Huber's of accuracies with δ = 0.5, which is the squared error but for failed
+networks. Where a few fail (accuracy 0.1 among 0.9) their labels rule it, the differences among the
+good ones hardly count, and the ranking of a whole space is weak. With ``task.loss=logistic`` (ours)
+both branches learn from the pairs of a batch instead: see ``conf/predictor/siamese.yaml``.
+
 Example:
     ``python -m nasp_lightning +experiment=nb201_siamese``
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import ClassVar
@@ -42,6 +47,7 @@ from nasp_lightning.space.base import Graphs, Shape
 
 READOUTS = ("features", "nodes")
 OUTPUTS = ("sigmoid", "linear")
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class Siamese(nn.Module):
@@ -55,7 +61,8 @@ class Siamese(nn.Module):
             or over the ``nodes`` (Figure 2).
         shared_value: whether EFM's V is its Q (the published code) or has a convolution of its
             own (Figure 3).
-        output: ``sigmoid``: an accuracy in (0, 1), as published; ``linear``: no bound.
+        output: ``sigmoid``: an accuracy in (0, 1), as published; ``linear``: no bound. A ranking
+            loss is always that of the linear output, since only its order means anything.
         delta: δ of the Huber loss, as an accuracy in [0, 1].
         momentum: of the running statistics of batch normalisation (published: Keras' 0.997, which
             is 0.003 here); None: their plain average over all steps.
@@ -88,6 +95,7 @@ class Siamese(nn.Module):
         super().__init__()
         _check(hidden, readout, output, delta, momentum, top, training_top)
         self.shape, self.readout, self.output, self.delta = shape, readout, output, delta
+        self._ranking_loss: Loss | None = None
         self.top, self.training_top, self._top_now = top, training_top, top
         self.first = BidirectionalConvolution(shape.vocabulary, hidden, momentum, tokens=True)
         self.second = BidirectionalConvolution(hidden, hidden, momentum)
@@ -109,6 +117,10 @@ class Siamese(nn.Module):
         """Tell which accuracies in [0, 1] the normalised labels 0 and 1 are."""
         self.label_mean.fill_(mean)
         self.label_deviation.fill_(deviation)
+
+    def rank_by(self, loss: Loss) -> None:
+        """Train each branch by a ranking loss of ``[B]`` scores and labels instead of Huber's."""
+        self._ranking_loss = loss
 
     def forward(self, graphs: Graphs) -> Tensor:
         """Scores ``[B]`` of the basic branch, on the normalised labels' scale; needs no code."""
@@ -132,11 +144,11 @@ class Siamese(nn.Module):
         return self._score(embedded, topology), self._score(fused, topology)
 
     def training_loss(self, graphs: Graphs, labels: Tensor) -> Tensor:
-        """Huber loss of both branches, added, in units of the normalised labels."""
+        """Loss of both branches, added; Huber's in units of the normalised labels."""
         if self.fusion is None:
-            return self._huber(self.forward(graphs), labels)
+            return self._loss(self.forward(graphs), labels)
         basic, estimated = self.branches(graphs, self.codes(graphs))
-        return self._huber(basic, labels) + self._huber(estimated, labels)
+        return self._loss(basic, labels) + self._loss(estimated, labels)
 
     def codes(self, graphs: Graphs) -> Tensor:
         """``[B, F]`` Estimation Codes of a batch.
@@ -229,9 +241,14 @@ class Siamese(nn.Module):
         else:
             pooled = features.sum(1) / topology.real.sum(1, keepdim=True)
         value: Tensor = self.head(pooled).squeeze(-1)
-        if self.output == "linear":
+        if self.output == "linear" or self._ranking_loss is not None:
             return value
         return (torch.sigmoid(value) - self.label_mean) / self.label_deviation
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        if self._ranking_loss is None:
+            return self._huber(scores, labels)
+        return self._ranking_loss(scores, labels)
 
     def _huber(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Quadratic up to δ: of accuracies, the published loss, in the normalised labels' units."""

@@ -41,8 +41,9 @@ class PredictorTask(LightningModule):
 
     Args:
         predictor: a module from :class:`~nasp_lightning.space.base.Graphs` to scores ``[B]``. A
-            method ``training_loss(graphs, labels)`` of it takes the place of ``loss``; one whose
-            attribute ``pairwise`` is true only ranks.
+            method ``training_loss(graphs, labels)`` of it takes the place of ``loss``, unless
+            that is a ranking loss, which its method ``rank_by`` takes; one whose attribute
+            ``pairwise`` is true only ranks.
         loss: ``mse``, ``logistic`` or ``hinge``.
         margin: of the hinge loss.
         optimizer: from parameters to an optimizer.
@@ -76,13 +77,16 @@ class PredictorTask(LightningModule):
         super().__init__()
         self.predictor = predictor
         self.own_loss: OwnLoss | None = getattr(predictor, "training_loss", None)
-        if self.own_loss is not None and loss != "mse":
+        self.loss_function = make_loss(loss, margin)
+        rank_by = getattr(predictor, "rank_by", None)
+        if loss in RANKING_LOSSES and callable(rank_by):
+            rank_by(self.loss_function)
+        elif self.own_loss is not None and loss != "mse":
             raise NaspError(
                 f"task.loss={loss}: {type(predictor).__name__} has a loss of its own; leave "
                 "task.loss at its default"
             )
-        self.loss_name = loss if self.own_loss is None else "own"
-        self.loss_function = make_loss(loss, margin)
+        self.loss_name = "own" if self.own_loss is not None and loss == "mse" else loss
         self.make_optimizer = optimizer or (lambda parameters: torch.optim.Adam(parameters, 1e-4))
         self.schedule = schedule or (lambda epoch, epochs: 1.0)
         self.phases: list[Phase] = [Phase("supervised", 300)]
