@@ -125,7 +125,7 @@ def test_rows_without_stated_labels_are_for_orientation(write_run: WriteRun):
         {"train_size": 425},
         {"framework": "mine"},
         {"benchmark": "macro"},
-        # the paper has this ablation on NAS-Bench-101 alone: the whole TNASP's number is not its own
+        # published on NAS-Bench-101 alone: the number of the whole TNASP is not its own
         {
             "benchmark": "nasbench201",
             "train_size": 156,
