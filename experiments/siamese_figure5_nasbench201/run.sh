@@ -11,5 +11,8 @@ nb201_figure5_siamese nb201_siamese_bts predictor.nsam=false framework.initial=1
 nb201_figure5_siamese_shuffled nb201_siamese_bts predictor.nsam=false framework.initial=1 data.shuffle_features=0
 nb201_figure5_siamese_nsam nb201_siamese_bts framework.initial=1
 nb201_figure5_siamese_nsam_bts nb201_siamese_bts
+nb201_figure5_naive_logistic nb201_siamese_bts estimation_code=none predictor.nsam=false framework.initial=1 task.loss=logistic
+nb201_figure5_siamese_nsam_bts_logistic nb201_siamese_bts task.loss=logistic
 nb201_figure5_gp nb201_gaussian_process
+nb201_figure5_multiview nb201_multiview
 nb201_figure5_brp nb201_brp_sampling job.repeats=${BRP_REPEATS:-5}"

@@ -11,7 +11,10 @@ spikenas_siamese_shuffled spikenas_siamese_bts predictor.nsam=false framework.in
 spikenas_siamese_nsam spikenas_siamese_bts framework.initial=1
 spikenas_siamese_nsam_bts spikenas_siamese_bts
 spikenas_siamese_nsam_bts_shuffled spikenas_siamese_bts data.shuffle_features=0
-spikenas_gp spikenas_gaussian_process"
+spikenas_naive_logistic spikenas_siamese_bts estimation_code=none predictor.nsam=false framework.initial=1 task.loss=logistic
+spikenas_siamese_nsam_bts_logistic spikenas_siamese_bts task.loss=logistic
+spikenas_gp spikenas_gaussian_process
+spikenas_mv spikenas_multiview"
 report_variants --csv "$here/measured.csv" --plot "$here"
 
 labels_needed() { # FILE WITHOUT WITH...
