@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from torch import nn
 
 from nasp_lightning.callbacks.checkpoint import ClockCheckpoint
@@ -77,6 +77,16 @@ def fit(
         data.training_indices.to(trainer.strategy.root_device),
         data.training_labels.to(trainer.strategy.root_device),
     )
+    return trainer, fit_or_resume(trainer, task, data, clock)
+
+
+def fit_or_resume(
+    trainer: Trainer,
+    task: LightningModule,
+    data: LightningDataModule,
+    clock: ClockCheckpoint | None,
+) -> float:
+    """Train, from the checkpoint if there is one; seconds that it took, over all attempts."""
     resumed = clock.path if clock is not None and clock.path.exists() else None
     if resumed is not None:
         log.info("continuing from %s", resumed)
@@ -84,9 +94,9 @@ def fit(
     with interruptible():
         trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=True)
     if clock is None:
-        return trainer, time.monotonic() - began
+        return time.monotonic() - began
     clock.save(trainer)
-    return trainer, clock.fit_seconds
+    return clock.fit_seconds
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import os
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from nasp_lightning.job.chain import find, leave, product
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.fit_neural import (
     check_checkpoint,
+    fit_or_resume,
     interruptible,
     make_callbacks,
     make_logger,
@@ -120,7 +120,8 @@ def _train(config: Config, folder: Path) -> Config:
     if trainer.is_global_zero:
         describe(config, folder, subject, data, trainer)
     clock = next((item for item in callbacks if isinstance(item, ClockCheckpoint)), None)
-    seconds = fit(trainer, task, data, clock)
+    with told_failures():
+        seconds = fit_or_resume(trainer, task, data, clock)
     accuracies = test(trainer, task, data, config["job"]["evaluation_batch"])
     if not trainer.is_global_zero:
         return {}
@@ -254,22 +255,6 @@ def make_trainer(
             num_sanity_val_steps=0,
             default_root_dir=folder,
         )
-
-
-def fit(
-    trainer: Trainer, task: Classifier, data: ImageModule, clock: ClockCheckpoint | None
-) -> float:
-    """Train, from the checkpoint if there is one; seconds that it took, over all attempts."""
-    resumed = clock.path if clock is not None and clock.path.exists() else None
-    if resumed is not None:
-        log.info("continuing from %s", resumed)
-    began = time.monotonic()
-    with told_failures():
-        trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=True)
-    if clock is None:
-        return time.monotonic() - began
-    clock.save(trainer)
-    return clock.fit_seconds
 
 
 def test(trainer: Trainer, task: Classifier, data: ImageModule, batch_size: int) -> list[float]:

@@ -17,6 +17,7 @@ inputs       the extra inputs (``graphs.features``), standardised, where there a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -101,14 +102,14 @@ def make_views(
     return chosen
 
 
-class _Vectors:
+class _Vectors(ABC):
     """Squared Euclidean distances of vectors ``[N, D]`` that a subclass makes."""
 
     def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
         """See :class:`View`."""
         vectors = self._prepare(self._vectors(graphs, live))
-        self._training = vectors - vectors.mean(0)
         self._centre = vectors.mean(0)
+        self._training = vectors - self._centre
         self._norms = (self._training**2).sum(1)
         self._scale = float(self._norms.mean()) or 1.0
 
@@ -119,9 +120,9 @@ class _Vectors:
         scaled: Array = np.maximum(squared, 0) / self._scale
         return scaled
 
+    @abstractmethod
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
         """``[N, D]`` vectors of architectures."""
-        raise NotImplementedError
 
     def _prepare(self, vectors: Array) -> Array:
         """Scale the training architectures' vectors, and remember how."""
