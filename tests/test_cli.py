@@ -169,6 +169,8 @@ def test_a_killed_command_goes_on(tmp_path: Path, words: tuple[str, ...]) -> Non
         ("threads=0", "threads=0"),
         ("name=${nothing}", "nothing"),
         ("data.train_siz=3", "Could not override 'data.train_siz'"),
+        ("+split=469", "+split=469: choose from 100_all, 1563_all"),
+        ("+split=78,469", "+split=78,469: choose from 100_all, 1563_all"),
     ],
 )
 def test_one_error_without_a_traceback(
@@ -181,6 +183,14 @@ def test_one_error_without_a_traceback(
     assert told in errors(done)[0]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "D" / "results.json").exists()
+
+
+def test_what_several_experiments_choose_cannot_be_set_beside_them(tmp_path: Path) -> None:
+    sweep = ("-m", "+experiment=macro_search_spos,macro_search_nsga2", "search.batch=20")
+    done = nasp(*sweep, f"paths.runs={tmp_path}", check=False)
+    assert done.returncode == 2
+    assert "sweep one experiment at a time" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path, words: tuple[str, ...]) -> None:

@@ -12,7 +12,9 @@ search +experiment=macro_search_random
 search +experiment=macro_search_regularized_evolution
 search +experiment=macro_search_spos,macro_search_nsga2 predictor=gaussian_process
 if [ "${TNASP:-5}" -gt 0 ]; then
-  search +experiment=macro_search_spos,macro_search_nsga2 predictor=tnasp search.batch=20 search.repeats="${TNASP:-5}"
+  for evolution in nsga2 spos; do # one at a time: with several experiments at once, Hydra knows no search.batch
+    search +experiment=macro_search_$evolution predictor=tnasp search.batch=20 search.repeats="${TNASP:-5}"
+  done
 fi
 python -m nasp_lightning.report "$runs"/macro_search_* --csv "$here/measured.csv" --plot "$here"
 python "$here/fronts.py" "$runs" "$here"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -71,10 +71,34 @@ def explain(error: BaseException) -> str | None:
         told = [str(error)]
         if isinstance(cause, OmegaConfBaseException) and str(cause) not in told[0]:
             told.append(str(cause))
+        if told[0].startswith("Could not override") and several_experiments(sys.argv[1:]):
+            told.append(
+                "several experiments in one sweep: what only they choose cannot be set; "
+                "sweep one experiment at a time"
+            )
         return "\n".join(told)
     if isinstance(error, OSError) and error.filename is not None:
         return str(explain_os_error(error, Path(str(error.filename)), "use"))
     return None
+
+
+def several_experiments(words: Sequence[str]) -> bool:
+    """Whether a command line sweeps over experiments: Hydra then checks words without any."""
+    return any(word.lstrip("+").startswith("experiment=") and "," in word for word in words)
+
+
+def check_group_choices(words: Sequence[str]) -> None:
+    """Refuse a number where a config group's choice belongs, as in ``+split=469``.
+
+    Raises:
+        NaspError: that names the choices; Hydra's own error names neither word nor group.
+    """
+    for word in words:
+        key, _, value = word.partition("=")
+        group = conf_dir() / key.lstrip("+")
+        if value.replace(",", "").isdigit() and key.lstrip("+") and group.is_dir():
+            choices = ", ".join(sorted(path.stem for path in group.glob("*.yaml")))
+            raise NaspError(f"{word}: choose from {choices}")
 
 
 def wants_traceback() -> bool:
@@ -145,4 +169,5 @@ def main() -> None:
     if not wants_traceback():  # Hydra then hands its errors on, instead of printing a traceback
         os.environ[TRACEBACK] = os.environ[QUIET] = "1"
     with told_errors():
+        check_group_choices(sys.argv[1:])
         _hydra_main()
