@@ -26,7 +26,7 @@ from nasp_lightning.space.nasbench201 import NASBench201
 
 def classes_of(graphs, shape) -> np.ndarray:  # type: ignore[no-untyped-def, type-arg]
     """``[N]`` number of each cell's class: a random network computes the same for all of one."""
-    blocks = RandomNetworks("relu", 4, 16, 0).blocks(live_graphs(graphs, shape))
+    blocks = RandomNetworks("mean", 4, 16, 0).blocks(live_graphs(graphs, shape))
     vectors = np.round(np.concatenate(blocks, axis=1).astype(np.float64), 3) + 0.0
     return np.unique(vectors, axis=0, return_inverse=True)[1].reshape(-1)
 

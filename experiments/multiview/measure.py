@@ -31,12 +31,12 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 BOTH = ("multiview", "gaussian_process")
 ABLATION = {
     "equal weights of families": "predictor.weighted=false",
-    "without contracted": "predictor.views=[features,subtrees,relu,tanh]",
-    "without subtrees": "predictor.views=[features,contracted,relu,tanh]",
+    "without contracted": "predictor.views=[features,subtrees,mean,root]",
+    "without subtrees": "predictor.views=[features,contracted,mean,root]",
     "without networks": "predictor.views=[features,contracted,subtrees]",
     "features alone": "predictor.views=[features]",
     "subtrees alone": "predictor.views=[subtrees]",
-    "networks alone": "predictor.views=[relu,tanh]",
+    "networks alone": "predictor.views=[mean,root]",
     "labels as they are": "predictor.targets=raw",
 }
 

@@ -18,7 +18,7 @@ from scipy.stats import kendalltau
 
 HERE = Path(__file__).resolve().parent
 HALF = 10_000  # of NAS-Bench-101's 20,001: designs were chosen on the rows before
-WHOLE = {"features", "contracted", "subtrees", "relu", "tanh", "inputs"}
+WHOLE = {"features", "contracted", "subtrees", "mean", "root", "inputs"}
 # Of a split: the level set for this predictor beforehand, and the best published number (facts of
 # the papers; ?: not confirmed at its source).
 LEVELS = {
@@ -44,10 +44,10 @@ def variant(predictor: dict[str, Any]) -> str:
         frozenset(): "",
         frozenset({"contracted", "inputs"}): "without contracted",
         frozenset({"subtrees", "inputs"}): "without subtrees",
-        frozenset({"relu", "tanh", "inputs"}): "without networks",
+        frozenset({"mean", "root", "inputs"}): "without networks",
         frozenset(WHOLE - {"features"}): "features alone",
         frozenset(WHOLE - {"subtrees"}): "subtrees alone",
-        frozenset(WHOLE - {"relu", "tanh"}): "networks alone",
+        frozenset(WHOLE - {"mean", "root"}): "networks alone",
     }
     name = names[frozenset(lacking)]
     name = name if predictor["weighted"] else "equal weights of families"

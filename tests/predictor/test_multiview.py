@@ -31,7 +31,8 @@ def test_learns_and_keeps_the_labels_scale(targets: str) -> None:
     assert kendalltau(scores[150:], labels[150:])[0] > 0.65
     assert np.sqrt(np.mean((scores[150:] - labels[150:]) ** 2)) < 0.6
     assert sum(process.shares.values()) == pytest.approx(1)
-    assert set(process.shares) == {"features", "contracted", "subtrees", "relu", "tanh"}
+    networks = {"mean/end", "mean/sum", "root/end", "root/sum"}
+    assert set(process.shares) == {"features", "contracted", "subtrees", *networks}
 
 
 @pytest.mark.parametrize("targets", ["normal_scores", "raw"])
@@ -71,7 +72,7 @@ def test_heavy_tails_widen_the_intervals() -> None:
 
 def test_isomorphic_cells_have_one_score() -> None:
     graphs, labels = problem(80)
-    views = ["contracted", "subtrees", "relu", "tanh"]
+    views = ["contracted", "subtrees", "mean", "root"]
     process = fitted(labels[:60], graphs, views=views)
     # conv3 then pool: through node 1, through node 2, with a skip between, with a dead conv1.
     same = np.array(

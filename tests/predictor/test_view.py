@@ -55,29 +55,31 @@ def test_distances_of_every_space(space: Any) -> None:
     views = fitted(space, graphs, 20)
     assert ("contracted" in views) == bool(space.shape.identity_tokens)
     for name, view in views.items():
-        squared = view.distances(graphs, live)
-        assert squared.shape == (30, 20), name
-        assert np.isfinite(squared).all()
-        assert (squared >= 0).all()
-        np.testing.assert_allclose(np.diag(squared), 0, atol=1e-5)
-        np.testing.assert_allclose(squared[:20], squared[:20].T, atol=1e-4)
-        assert squared[:20].mean() == pytest.approx(2, rel=1e-3)
+        every = view.distances(graphs, live)
+        assert len(every) == len(view.parts or ("",))
+        for squared in every:
+            assert squared.shape == (30, 20), name
+            assert np.isfinite(squared).all()
+            assert (squared >= 0).all()
+            np.testing.assert_allclose(np.diag(squared), 0, atol=1e-5)
+            np.testing.assert_allclose(squared[:20], squared[:20].T, atol=1e-4)
+            assert squared[:20].mean() == pytest.approx(2, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", ["contracted", "subtrees", "relu", "tanh"])
+@pytest.mark.parametrize("name", ["contracted", "subtrees", "mean", "root"])
 def test_isomorphic_cells_are_at_no_distance(name: str) -> None:
     graphs = sample(SPACE, 30)
     view = fitted(SPACE, graphs, 30, [name])[name]
     same = SPACE.encode(ISOMORPHIC)
-    squared = view.distances(same, live_graphs(same, SPACE.shape))
-    np.testing.assert_allclose(squared, squared[:1].repeat(4, 0), atol=1e-4)
+    for squared in view.distances(same, live_graphs(same, SPACE.shape)):
+        np.testing.assert_allclose(squared, squared[:1].repeat(4, 0), atol=1e-4)
 
 
 def test_features_do_not_see_dead_operations() -> None:
     graphs = sample(SPACE, 30)
     view = fitted(SPACE, graphs, 30, ["features"])["features"]
     same = SPACE.encode(ISOMORPHIC[[0, 1, 3]])
-    squared = view.distances(same, live_graphs(same, SPACE.shape))
+    (squared,) = view.distances(same, live_graphs(same, SPACE.shape))
     np.testing.assert_allclose(squared, squared[:1].repeat(3, 0), atol=1e-8)
 
 
@@ -109,7 +111,7 @@ def test_subtrees_equal_counting_one_by_one(space: Any) -> None:
     centred = vectors[:15] - vectors[:15].mean(0)
     scale = (centred**2).sum(1).mean()
     expected = ((vectors[:, None] - vectors[None, :15]) ** 2).sum(2) / scale
-    squared = view.distances(graphs, live_graphs(graphs, space.shape))
+    (squared,) = view.distances(graphs, live_graphs(graphs, space.shape))
     np.testing.assert_allclose(squared, expected, atol=1e-9)
 
 

@@ -64,7 +64,7 @@ class MultiView:
         seed: of that draw and of the random networks.
 
     Attributes:
-        shares: after a fit, each view's share of the signal's variance.
+        shares: after a fit, the share of each view (of each part of it) of the signal's variance.
 
     Raises:
         NaspError: if a setting cannot be.
@@ -116,7 +116,12 @@ class MultiView:
         self._process = AdditiveProcess(distances, targets, logarithms)
         amplitudes = np.exp(logarithms[:-1:2])
         parts = (amplitudes / amplitudes.sum()).tolist()
-        self.shares = dict(zip(self._views, parts, strict=True))
+        names = [
+            f"{name}/{part}" if part else name
+            for name, view in self._views.items()
+            for part in view.parts or ("",)
+        ]
+        self.shares = dict(zip(names, parts, strict=True))
         self._factor = 1.0
         if self.calibrated and len(chosen) >= LEAST_CALIBRATED:
             self._factor = self._deviation_factor(some, targets[chosen])
@@ -145,7 +150,7 @@ class MultiView:
     def _distances(self, graphs: Graphs) -> list[Array]:
         """``[N, n]`` squared distances to the training architectures in each view."""
         live = live_graphs(graphs, self.shape)
-        return [view.distances(graphs, live) for view in self._views.values()]
+        return [part for view in self._views.values() for part in view.distances(graphs, live)]
 
     def _posterior(self, graphs: Graphs) -> tuple[Array, Array]:
         """Mean and deviation ``[N]`` of the targets."""

@@ -9,8 +9,9 @@ contracted   the same of the graph without identities, where the space has any
 subtrees     log counts of each operation together with all that feeds it and all that it feeds:
              one round of Weisfeiler and Lehman in both directions (Shervashidze et al., JMLR
              2011), as in NAS-BOWL (Ru et al., ICLR 2021, arXiv 2006.07556)
-relu         what random networks of that graph compute (:mod:`.random_network`)
-tanh         the same with the other activation
+mean         what random networks of that graph compute, averaging (:mod:`.random_network`):
+             two distances, of what arrives at the end and of the sum over operations
+root         the same, adding over the square root of the number
 inputs       the extra inputs (``graphs.features``), standardised, where there are any
 ===========  ==================================================================================
 """
@@ -38,7 +39,7 @@ from nasp_lightning.space.base import Graphs, Shape
 
 Array = npt.NDArray[Any]
 
-NAMES = ("features", "contracted", "subtrees", "relu", "tanh", "inputs")
+NAMES = ("features", "contracted", "subtrees", "mean", "root", "inputs")
 
 # A prior on how much a family of features matters: its standardised features are multiplied by
 # this. Roughly the mean of the log inverse length scales, one for each family, that the marginal
@@ -57,13 +58,19 @@ FAMILY_WEIGHTS = {
 
 
 class View(Protocol):
-    """Distances in one representation."""
+    """Distances in one representation.
+
+    Attributes:
+        parts: names of its distances, empty where there is only one.
+    """
+
+    parts: tuple[str, ...]
 
     def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
         """Take ``n`` training architectures, as they are and as live graphs."""
 
-    def distances(self, graphs: Graphs, live: LiveGraphs) -> Array:
-        """``[N, n]`` float64 squared distances to the training architectures."""
+    def distances(self, graphs: Graphs, live: LiveGraphs) -> list[Array]:
+        """``[N, n]`` float64 squared distances to the training architectures, of each part."""
 
 
 def make_views(
@@ -88,8 +95,8 @@ def make_views(
         "features": lambda: Features(shape, weighted),
         "contracted": lambda: Contracted(shape, weighted),
         "subtrees": Subtrees,
-        "relu": lambda: Networks("relu", width, seed),
-        "tanh": lambda: Networks("tanh", width, seed),
+        "mean": lambda: Networks("mean", width, seed),
+        "root": lambda: Networks("root", width, seed),
         "inputs": Inputs,
     }
     lacking = {"contracted": not shape.identity_tokens, "inputs": not shape.features}
@@ -97,43 +104,52 @@ def make_views(
     if not chosen:
         raise NaspError(
             f"predictor.views={list(names)} leaves nothing to compare architectures of this space "
-            "by: add features, subtrees, relu or tanh"
+            "by: add features, subtrees, mean or root"
         )
     return chosen
 
 
-class _Vectors(ABC):
-    """Squared Euclidean distances of vectors ``[N, D]`` that a subclass makes."""
+class Distances:
+    """Squared Euclidean distances to training vectors, scaled to 2 on average.
 
-    def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
-        """See :class:`View`."""
-        vectors = self._prepare(self._vectors(graphs, live))
-        self._centre = vectors.mean(0)
-        self._training = vectors - self._centre
+    Args:
+        training: ``[n, D]``.
+    """
+
+    def __init__(self, training: Array) -> None:
+        self._centre = training.mean(0)
+        self._training = training - self._centre
         self._norms = (self._training**2).sum(1)
         self._scale = float(self._norms.mean()) or 1.0
 
-    def distances(self, graphs: Graphs, live: LiveGraphs) -> Array:
-        """See :class:`View`."""
-        vectors = self._scaled(self._vectors(graphs, live)) - self._centre
+    def of(self, vectors: Array) -> Array:
+        """``[N, n]`` from ``[N, D]``."""
+        vectors = vectors - self._centre
         squared = (vectors**2).sum(1)[:, None] + self._norms - 2 * vectors @ self._training.T
         scaled: Array = np.maximum(squared, 0) / self._scale
         return scaled
 
-    @abstractmethod
-    def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
-        """``[N, D]`` vectors of architectures."""
 
-    def _prepare(self, vectors: Array) -> Array:
-        """Scale the training architectures' vectors, and remember how."""
+class _Vectors(ABC):
+    """Distances of vectors ``[N, D]`` that a subclass makes, standardised on the training set."""
+
+    parts: tuple[str, ...] = ()
+
+    def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
+        """See :class:`View`."""
+        vectors = self._vectors(graphs, live)
         deviation = vectors.std(0, dtype=np.float64)
         # A feature that is constant in training keeps its scale: a new value of it counts.
         self._factors = self._weights() / np.where(deviation > 1e-6, deviation, 1.0)
-        return self._scaled(vectors)
+        self._distances = Distances(vectors * self._factors)
 
-    def _scaled(self, vectors: Array) -> Array:
-        scaled: Array = vectors * self._factors
-        return scaled
+    def distances(self, graphs: Graphs, live: LiveGraphs) -> list[Array]:
+        """See :class:`View`."""
+        return [self._distances.of(self._vectors(graphs, live) * self._factors)]
+
+    @abstractmethod
+    def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
+        """``[N, D]`` vectors of architectures."""
 
     def _weights(self) -> Array | float:
         return 1.0
@@ -183,27 +199,40 @@ class Inputs(_Vectors):
         return inputs
 
 
-class Networks(_Vectors):
-    """What random networks compute; every block of vectors counts the same."""
+class Networks:
+    """What random networks compute; both directions count the same."""
 
-    def __init__(self, activation: str, width: int, seed: int) -> None:
-        self.activation, self.width, self.seed = activation, width, seed
-        self._networks: RandomNetworks | None = None
+    parts: tuple[str, ...] = ("end", "sum")
 
-    def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
-        if self._networks is None:
-            self._networks = RandomNetworks(self.activation, live.operations, self.width, self.seed)
-        return np.concatenate(self._networks.blocks(live), axis=1)
+    def __init__(self, kind: str, width: int, seed: int) -> None:
+        self.kind, self.width, self.seed = kind, width, seed
 
-    def _prepare(self, vectors: Array) -> Array:
-        spread = vectors.var(0, dtype=np.float64).reshape(-1, self.width).sum(1)
-        factors = 1 / np.sqrt(np.where(spread > 1e-12, spread, 1.0))
-        self._factors = np.repeat(factors, self.width)
-        return self._scaled(vectors)
+    def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
+        """See :class:`View`."""
+        self._networks = RandomNetworks(self.kind, live.operations, self.width, self.seed)
+        blocks = self._networks.blocks(live)
+        spread = [float(block.var(0, dtype=np.float64).sum()) for block in blocks]
+        self._factors = [1 / np.sqrt(total) if total > 1e-12 else 1.0 for total in spread]
+        self._distances = [Distances(vectors) for vectors in self._pairs(blocks)]
+
+    def distances(self, graphs: Graphs, live: LiveGraphs) -> list[Array]:
+        """See :class:`View`."""
+        pairs = self._pairs(self._networks.blocks(live))
+        return [own.of(vectors) for own, vectors in zip(self._distances, pairs, strict=True)]
+
+    def _pairs(self, blocks: list[Array]) -> list[Array]:
+        """``[N, 2 H]`` float64 of each part: the block of either direction, scaled."""
+        scaled = [
+            block.astype(np.float64) * factor
+            for block, factor in zip(blocks, self._factors, strict=True)
+        ]
+        return [np.concatenate(scaled[part::2], axis=1) for part in range(2)]
 
 
 class Subtrees:
     """Log counts of operations with their neighbourhoods."""
+
+    parts: tuple[str, ...] = ()
 
     def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
         """See :class:`View`."""
@@ -214,7 +243,7 @@ class Subtrees:
         self._norms = np.diag(products)
         self._scale = float(self._norms.mean() - products.mean()) or 1.0
 
-    def distances(self, graphs: Graphs, live: LiveGraphs) -> Array:
+    def distances(self, graphs: Graphs, live: LiveGraphs) -> list[Array]:
         """See :class:`View`."""
         labels, shares = _neighbourhoods(live)
         counts = self._known_counts(labels, shares)
@@ -223,8 +252,7 @@ class Subtrees:
         times = (labels[:, :, None] == labels[:, None, :]).sum(2)
         norms = (shares**2 * times).sum(1)
         squared = norms[:, None] + self._norms - 2 * (counts @ self._training)
-        scaled: Array = np.maximum(squared, 0) / self._scale
-        return scaled
+        return [np.maximum(squared, 0) / self._scale]
 
     def _known_counts(self, labels: Array, shares: Array) -> Any:
         """``[N, labels known]`` log counts, as a sparse matrix."""
