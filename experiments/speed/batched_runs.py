@@ -6,7 +6,7 @@ NAS-Bench-201's 15,625 architectures; the code is a column of the table. One pla
 is measured and counts for all. Both are measured in turn in every round, by the clock and by
 seconds of the processor (on a machine that others use, only the latter mean anything).
 
-    python experiments/speed/batched_runs.py [--repeats 100] [--chunk 25] [--rounds 2] [--threads 2]
+    python experiments/speed/batched_runs.py [--repeats 100] [--chunk 50] [--rounds 2] [--threads 2]
 """
 
 from __future__ import annotations
