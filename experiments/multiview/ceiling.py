@@ -20,15 +20,41 @@ from nasp_lightning.job.notebook import compose_config
 from nasp_lightning.job.train_predictor import make_data
 from nasp_lightning.predictor.live_graph import live_graphs
 from nasp_lightning.predictor.multiview import MultiView
-from nasp_lightning.predictor.random_network import RandomNetworks
 from nasp_lightning.space.nasbench201 import NASBench201
 
 
 def classes_of(graphs, shape) -> np.ndarray:  # type: ignore[no-untyped-def, type-arg]
-    """``[N]`` number of each cell's class: a random network computes the same for all of one."""
-    blocks = RandomNetworks("mean", 4, 16, 0).blocks(live_graphs(graphs, shape))
-    vectors = np.round(np.concatenate(blocks, axis=1).astype(np.float64), 3) + 0.0
-    return np.unique(vectors, axis=0, return_inverse=True)[1].reshape(-1)
+    """``[N]`` number of each cell's class: the same live graph, up to the order of its vertices.
+
+    A vertex is hashed with what it hashes of the vertices before it, and of those after it.
+    """
+    live = live_graphs(graphs, shape)
+    kinds = (live.kinds.argmax(2) + 1).astype(np.uint64) * live.kinds.any(2)
+    edges = np.rint(live.edges).astype(np.uint64)
+    before, after = (
+        _hashed(kinds, edges),
+        _hashed(kinds[:, ::-1], edges.transpose(0, 2, 1)[:, ::-1, ::-1]),
+    )
+    whole = _mixed(before * np.uint64(3) + _mixed(after[:, ::-1])).sum(1, dtype=np.uint64)
+    return np.unique(whole, return_inverse=True)[1].reshape(-1)
+
+
+def _hashed(kinds: np.ndarray, edges: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """``[N, V]`` hash of each vertex with all that leads to it; 0 where a place is empty."""
+    hashes = np.zeros_like(kinds)
+    for vertex in range(kinds.shape[1]):
+        arriving = (edges[:, :vertex, vertex] * hashes[:, :vertex]).sum(1, dtype=np.uint64)
+        own = _mixed(_mixed(kinds[:, vertex]) + arriving)
+        hashes[:, vertex] = np.where(kinds[:, vertex] > 0, own, np.uint64(0))
+    return hashes
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """SplitMix64's finalizer: every bit of the input moves every bit of the output."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        values = (values ^ (values >> np.uint64(shift))) * np.uint64(factor)
+    return values ^ (values >> np.uint64(31))
 
 
 def main() -> None:
