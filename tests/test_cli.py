@@ -187,7 +187,7 @@ def test_one_error_without_a_traceback(
 
 def test_what_several_experiments_choose_cannot_be_set_beside_them(tmp_path: Path) -> None:
     sweep = ("-m", "+experiment=macro_search_spos,macro_search_nsga2", "search.batch=20")
-    done = nasp(*sweep, f"paths.runs={tmp_path}", check=False)
+    done = nasp(f"paths.runs={tmp_path}", *sweep, check=False)
     assert done.returncode == 2
     assert "sweep one experiment at a time" in done.stderr
     assert "Traceback" not in done.stderr

@@ -239,6 +239,8 @@ def test_a_process_composes_what_was_planned(
 def test_the_experiment_stands_before_what_is_added_to_it() -> None:
     words = ["-m", "--config-dir", "here", "+split=78_all", "seed=1", "+experiment=x", "--info"]
     assert experiment_first(words) == [
-        *("-m", "--config-dir", "here", "+experiment=x", "+split=78_all", "seed=1", "--info")
+        *("+experiment=x", "+split=78_all", "seed=1", "-m", "--config-dir", "here", "--info")
     ]
-    assert experiment_first(["--cfg", "job", "seed=1", ""]) == ["--cfg", "job", "seed=1", ""]
+    assert experiment_first(["--cfg", "job", "seed=1", ""]) == ["seed=1", "", "--cfg", "job"]
+    folder = ["--config-dir", "lr=0.1/conf"]
+    assert experiment_first([*folder, "~logger", "seed=1"]) == ["~logger", "seed=1", *folder]

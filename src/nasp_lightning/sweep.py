@@ -23,6 +23,8 @@ from nasp_lightning.storage import explain_os_error
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
+# Hydra's flags that say where configs are; a sweep hands them on to its runs.
+CONFIG_FLAGS = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
 
 
 @dataclass
@@ -47,26 +49,23 @@ def available_cores() -> int:
 
 
 def experiment_first(words: Sequence[str]) -> list[str]:
-    """The overrides of a job with ``+experiment=…`` in front; flags stay where they are.
+    """A command line with ``+experiment=…`` in front, then the other overrides, then the flags.
 
     Of two added groups the later one wins, so an experiment would undo the split, or the sweep's
-    parameters, that stand before it.
+    parameters, that stand before it. Hydra's parser takes overrides in one piece only.
     """
-    places = [index for index, word in enumerate(words) if "=" in word and not word.startswith("-")]
-    ordered = sorted(
-        (words[place] for place in places), key=lambda word: not word.startswith("+experiment=")
-    )
-    result = list(words)
-    for place, word in zip(places, ordered, strict=True):
-        result[place] = word
-    return result
+    overrides, flags = list[str](), list[str]()
+    for before, word in zip(("", *words), words, strict=False):
+        override = not word or word.startswith("~") or ("=" in word and not word.startswith("-"))
+        (overrides if override and before not in CONFIG_FLAGS else flags).append(word)
+    return sorted(overrides, key=lambda word: not word.startswith("+experiment=")) + flags
 
 
 def command(job: Job) -> list[str]:
     """The command line of a job: its words, its folder, and the sweep's own config flags."""
     flags = []
     for index, word in enumerate(sys.argv[1:], start=1):
-        for flag in ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"):
+        for flag in CONFIG_FLAGS:
             if word == flag and index + 1 < len(sys.argv):
                 flags += [word, sys.argv[index + 1]]
             elif word.startswith(f"{flag}="):
