@@ -85,8 +85,8 @@ def parts() -> dict[str, tuple[list[list[str]], int | None]]:
         "unseen": (unseen, None),
         "macro": ([*plain("macro", (50, 100, 200))], None),
         "spikenas": ([*plain("spikenas", (78, 156, 469))], None),
-        "large": ([*nb201(("781_all", "1563_all"))], 3),
-        "largest": ([*nb101(("4236_all",))], 3),
+        "large": ([*nb201(("781_all", "1563_all"))], None),
+        "largest": ([*nb101(("4236_all",))], None),
         "ablation": ([*ablation()], 3),
         "test100": ([*nb101(("424_test100",))], None),
     }

@@ -19,5 +19,5 @@ search +experiment=nb201_search_regularized_evolution search.repeats=300
 search +experiment=nb201_bonas job=search search=bonas name=nb201_search_bonas_bonas search.labels=150 \
   search.repeats="${BONAS_REPEATS:-20}"
 search +experiment=nb201_brp job=search search=ranking name=nb201_search_ranking_brp data.train_size=30,80,130 \
-  search.repeats="${BRP_REPEATS:-5}" # and the 20 best predicted
+  search.repeats="${BRP_REPEATS:-3}" # and the 20 best predicted
 python -m nasp_lightning.report "$runs"/nb201_search_* --csv "$here/search.csv" --plot "$here"
