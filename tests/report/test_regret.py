@@ -81,6 +81,19 @@ def test_ranking_is_a_point_for_each_budget(tmp_path: Path):
     assert [(point.labels, point.repeats) for point in method.points] == [(50, 2), (100, 3)]
 
 
+def test_a_predictors_own_recipe_goes_unsaid(tmp_path: Path):
+    from nasp_lightning.job.recipe import recipe
+
+    own = {name: setting.value for name, setting in recipe("nasbench201", "brp").items()}
+    assert own["trainer.max_epochs"] == 250
+    search: dict[str, Any] = {"search": "bonas", "predictor": "brp"}
+    write_search(tmp_path / "a", falling(2, 9), variant=own, **search)
+    other = {**own, "trainer.max_epochs": 20}
+    write_search(tmp_path / "b", falling(2, 9), variant=other, family_hash="e" * 12, **search)
+    names = sorted(method.name for method in summarise_searches(find_searches([tmp_path])[0]))
+    assert names == ["bonas brp", "bonas brp, trainer.max_epochs=20"]
+
+
 def test_methods_of_one_name_are_told_apart(tmp_path: Path):
     write_search(tmp_path / "a", falling(2, 50), family_hash="abcdef123456")
     write_search(tmp_path / "b", falling(2, 50), family_hash="123456abcdef")

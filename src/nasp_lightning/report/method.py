@@ -49,15 +49,18 @@ def deviations(run: Run) -> dict[str, Any]:
     from these (NAO's epochs, PINAT's published branches on NAS-Bench-201), following it is no
     deviation, and keeping to the defaults is one.
     """
-    own = recipe(run.benchmark, run.predictor)
+    return departures(run.benchmark, run.predictor, run.variant)
+
+
+def departures(benchmark: str, predictor: str, variant: Mapping[str, Any]) -> dict[str, Any]:
+    """:func:`deviations` of what a ``variant`` says."""
+    own = recipe(benchmark, predictor)
     found = {
         name: value
-        for name, value in run.variant.items()
+        for name, value in variant.items()
         if name not in own or own[name].value != value
     }
-    return found | {
-        name: setting.default for name, setting in own.items() if name not in run.variant
-    }
+    return found | {name: setting.default for name, setting in own.items() if name not in variant}
 
 
 def method_name(

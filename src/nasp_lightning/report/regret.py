@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.figure import COLOURS, MARKERS, save_figure, styled_figure
+from nasp_lightning.report.method import departures, variant_text
 from nasp_lightning.run_folder import stem
 
 if TYPE_CHECKING:  # the report starts without numpy
@@ -187,7 +188,9 @@ def _name(content: dict[str, Any]) -> str:
             name += f" ({content['loss']})"
     if not content["anytime"]:
         name += f", N+{content['settings'].get('top_k', '?')}"
-    return name + "".join(f", {key}={value}" for key, value in content["variant"].items())
+    predictor = str(content["predictor"] or "")
+    own = departures(str(content["benchmark"]), predictor, content["variant"]) if predictor else {}
+    return f"{name}, {variant_text(own)}" if own else name
 
 
 def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
