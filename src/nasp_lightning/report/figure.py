@@ -13,6 +13,7 @@ from nasp_lightning.storage import atomic_path
 # Okabe and Ito's palette: told apart by colour-blind readers, yellow left out as too pale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("solid", "dashed", "dotted")
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -20,6 +21,16 @@ STYLE: Any = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "nasp_lightning",  # the same rows give the same file
 }
+
+
+def look(index: int) -> tuple[str, str, str]:
+    """Colour, marker and dashes of a figure's method; no two of the first 21 look alike."""
+    turn = index // len(COLOURS)
+    return (
+        COLOURS[index % len(COLOURS)],
+        MARKERS[(index + turn) % len(MARKERS)],
+        DASHES[turn % len(DASHES)],
+    )
 
 
 def require_matplotlib() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.report.figure import (
     COLOURS,
-    MARKERS,
+    look,
     require_matplotlib,
     save_figure,
     styled_figure,
@@ -112,8 +112,7 @@ def _series(rows: Sequence[Row], methods: Sequence[str], slot: float = 0.0) -> I
         yield Series(
             method,
             tuple(row for row in rows if row.method == method),
-            COLOURS[index % len(COLOURS)],
-            MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],
+            *look(index)[:2],
             index - (len(methods) - 1) / 2,
             slot,
         )

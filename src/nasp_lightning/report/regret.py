@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.report.figure import COLOURS, MARKERS, save_figure, styled_figure
+from nasp_lightning.report.figure import look, save_figure, styled_figure
 from nasp_lightning.report.method import departures, variant_text
 from nasp_lightning.run_folder import stem
 
@@ -332,13 +332,12 @@ def _draw(figure: Any, methods: Sequence[Method], names: Sequence[str], logarith
         axes.set_xscale("log")
         axes.set_yscale("log")
     for method in methods:
-        index = names.index(method.name)
-        colour = COLOURS[index % len(COLOURS)]
+        colour, marker, dashes = look(names.index(method.name))
         labels = [point.labels for point in method.points]
         means = [100 * point.regret_mean for point in method.points]
         errors = [0.0 if math.isnan(p.error) else 100 * p.error for p in method.points]
         if method.content["anytime"]:
-            axes.plot(labels, means, color=colour, linewidth=1.6, label=method.name)
+            axes.plot(labels, means, color=colour, ls=dashes, linewidth=1.6, label=method.name)
             low = [mean - error for mean, error in zip(means, errors, strict=True)]
             high = [mean + error for mean, error in zip(means, errors, strict=True)]
             axes.fill_between(labels, low, high, color=colour, alpha=0.2, linewidth=0)
@@ -350,7 +349,7 @@ def _draw(figure: Any, methods: Sequence[Method], names: Sequence[str], logarith
                     [mean - 100 * low for mean, (low, _) in zip(means, ends, strict=True)],
                     [100 * high - mean for mean, (_, high) in zip(means, ends, strict=True)],
                 ]
-            style = {"marker": MARKERS[index % len(MARKERS)], "markersize": 6, "capsize": 2.5}
+            style = {"marker": marker, "ls": dashes, "markersize": 6, "capsize": 2.5}
             axes.errorbar(labels, means, bars, color=colour, label=method.name, lw=1.2, **style)
     _dress(axes, methods, logarithmic)
 
