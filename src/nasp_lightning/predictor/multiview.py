@@ -3,10 +3,11 @@
 Hand-made features of a cell rank well with few labels, and know nothing that was not thought of;
 what random networks of that graph compute, and counts of operations with their neighbourhoods,
 rank no better alone and add what the features leave out. Each view (:mod:`.view`) gives one or two
-Matérn kernels, their sum is the process's (:mod:`.additive_process`), and the labels decide how much
-each says and over what distance. Dead parts and identities are gone before anything is compared,
-so isomorphic cells are one. Nothing is trained by gradients of a network, nothing needs tuning:
-all hyper-parameters come from the training labels and from priors that are the same everywhere.
+Matérn kernels, their sum is the process's (:mod:`.additive_process`), and the labels decide how
+much each says and over what distance. Dead parts and identities are gone before anything is
+compared, so isomorphic cells are one. Nothing is trained by gradients of a network, nothing needs
+tuning: all hyper-parameters come from the training labels and from priors that are the same
+everywhere.
 
 Targets are the labels' normal scores (:mod:`.targets`). Standard deviations are those of the
 process times one number, which makes intervals hold as many training labels as they should, each
