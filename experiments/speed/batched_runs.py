@@ -6,7 +6,7 @@ NAS-Bench-201's 15,625 architectures; the code is a column of the table. One pla
 is measured and counts for all. Both are measured in turn in every round, by the clock and by
 seconds of the processor (on a machine that others use, only the latter mean anything).
 
-    python experiments/speed/batched_runs.py [--repeats 100] [--chunk 50] [--rounds 2] [--threads 2]
+    python experiments/speed/batched_runs.py [--repeats 100] [--chunk 50] [--threads 2] [--compile]
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from nasp_lightning.job.train_predictor import make_data, make_space, quiet_ligh
 from nasp_lightning.run_folder import resolved
 
 TARGET = 15
+FEW = 20  # epochs of the computation that is compiled before anything is measured
 WORDS = ("+experiment=nb201_siamese_bts", "job=n_plus_k", "estimation_code=none")
 
 
@@ -76,21 +77,28 @@ def main() -> None:
     arguments.add_argument("--threads", type=int, default=None, help="of the batched runs")
     arguments.add_argument("--epochs", type=int, default=200)
     arguments.add_argument("--feature", default="parameters", help="column that is the code")
+    arguments.add_argument("--compile", action="store_true", help="job.compile=true")
     given = arguments.parse_args()
     quiet_lightning()
     register_resolvers()
     words = [f"data.features=[{given.feature}]", f"trainer.max_epochs={given.epochs}"]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = resolved(compose("config", [*WORDS, *words]))
+    seeds = list(range(given.chunk))
     table = load_benchmark("nasbench201")
     data = make_data(config, table, make_space(config, instantiate(config["predictor"])))
     with tempfile.TemporaryDirectory() as folder:
         alone = Repeated({**config, "threads": 1}, Path(folder), data, False)
-        many = Repeated({**config, "threads": given.threads}, Path(folder), data, True, given.chunk)
+        how = {**config, "threads": given.threads}
+        many = Repeated(how, Path(folder), data, True, given.chunk, given.compile)
+        if given.compile:
+            short = {**how, "trainer": {**config["trainer"], "max_epochs": FEW}}
+            first = Cost(Repeated(short, Path(folder), data, True, given.chunk, True), seeds)
+            print(f"compiling, once, and {FEW} epochs of a chunk: {first.wall:.0f} s")
         costs: list[tuple[Cost, Cost]] = []
         for number in range(given.rounds):
             one = Cost(alone, [number])
-            costs.append((one, Cost(many, list(range(given.chunk)))))
+            costs.append((one, Cost(many, seeds)))
         report(costs, given, flops(alone))
 
 

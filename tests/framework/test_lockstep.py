@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.exc import TorchDynamoException
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.batch_top_sampling import BatchTopSampling
@@ -43,9 +46,22 @@ def offset(run: Run) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("kind", "loss"), [(Supervised, "mse"), (BatchTopSampling, "mse"), (BatchTopSampling, "hinge")]
+    ("kind", "loss", "backend"),
+    [
+        (Supervised, "mse", None),
+        (BatchTopSampling, "mse", None),
+        (BatchTopSampling, "hinge", None),
+        (BatchTopSampling, "mse", "aot_eager"),
+        pytest.param(BatchTopSampling, "mse", "inductor", marks=pytest.mark.slow),
+    ],
 )
-def test_every_run_is_what_it_is_alone(kind: Any, loss: str) -> None:
+def test_every_run_is_what_it_is_alone(
+    kind: Any, loss: str, backend: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend == "inductor" and shutil.which("g++") is None:
+        pytest.skip("no C++ compiler here")
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
     runs = [
         prepared(kind(), seed, Siamese(space().shape, hidden=4), loss=loss) for seed in range(3)
     ]
@@ -53,7 +69,7 @@ def test_every_run_is_what_it_is_alone(kind: Any, loss: str) -> None:
         {name: item.clone() for name, item in run.task.predictor.state_dict().items()}
         for run in runs
     ]
-    train_lockstep(runs, 4)
+    train_lockstep(runs, 4, compiled=backend is not None)
     for seed, (run, start) in enumerate(zip(runs, starts, strict=True)):
         predictor = Siamese(space().shape, hidden=4)
         predictor.load_state_dict(start)
@@ -134,3 +150,13 @@ def test_a_loss_that_is_not_finite_stops_all() -> None:
     offset(runs[1]).data.fill_(float("nan"))
     with pytest.raises(NaspError, match="the training loss is nan in epoch 0"):
         train_lockstep(runs, 2)
+
+
+def test_what_cannot_be_compiled_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled(*given: Any) -> Any:
+        raise TorchDynamoException("no compiler\nand a long story")
+
+    monkeypatch.setattr(torch, "compile", lambda function: compiled)
+    words = r"cannot compile .*no compiler and a long story.*leave job.compile out"
+    with pytest.raises(NaspError, match=words):
+        train_lockstep([prepared(Supervised(), 0)], 2, compiled=True)

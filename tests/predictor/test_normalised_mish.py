@@ -25,7 +25,11 @@ def test_mish_at_all_sizes() -> None:
 
 @pytest.mark.parametrize("momentum", [0.1, None])
 @pytest.mark.parametrize("masked", [False, True])
-def test_equals_the_two_operators(momentum: float | None, masked: bool) -> None:
+@pytest.mark.parametrize("compiling", [False, True])
+def test_equals_the_two_operators(
+    momentum: float | None, masked: bool, compiling: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: compiling)
     ours, theirs = make(6, momentum), make(6, momentum)
     real = torch.tensor([True, True, False, True, True, False, True]) if masked else None
     for step in range(3):

@@ -12,8 +12,9 @@ predictor draws random numbers in training (dropout), runs draw their own, other
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -68,12 +69,13 @@ class StackedRuns:
 
     Args:
         tasks: R, in training mode, on one device.
+        compiled: whether ``torch.compile`` fuses the computation and its gradient.
 
     Attributes:
         parameters: ``[R, ...]`` each, by name.
     """
 
-    def __init__(self, tasks: Sequence[PredictorTask]) -> None:
+    def __init__(self, tasks: Sequence[PredictorTask], compiled: bool = False) -> None:
         losses = [_Loss(task) for task in tasks]
         self._module = losses[0]
         self.parameters, buffers = stack_module_state(cast(list[nn.Module], losses))
@@ -89,6 +91,7 @@ class StackedRuns:
                 loss.get_submodule(path)._buffers[own] = (
                     self._shared[name] if stacked is None else stacked[number]
                 )
+        self._compute = torch.compile(self._vectorised) if compiled else self._vectorised
 
     def losses(self, graphs: Graphs, labels: Tensor) -> Tensor:
         """``[R]`` losses of batches ``[R, B]``."""
@@ -96,31 +99,39 @@ class StackedRuns:
         given["vertices"] = graphs.vertices
         if graphs.features is not None:
             given["features"] = graphs.features
+        state = (self.parameters, self._buffers, self._shared)
         with batching():
-            found: Tensor = vmap(self._loss, randomness="different")(
-                self.parameters, self._buffers, given, labels
-            )
+            found: Tensor = self._compute(*state, given, labels)
         return found
 
-    def _loss(self, parameters: Tensors, buffers: Tensors, given: Tensors, labels: Tensor) -> Any:
-        state = (parameters, buffers, self._shared)
-        return functional_call(self._module, state, (Graphs(**given), labels))
+    def _vectorised(
+        self, parameters: Tensors, buffers: Tensors, shared: Tensors, given: Tensors, labels: Tensor
+    ) -> Tensor:
+        def loss(parameters: Tensors, buffers: Tensors, given: Tensors, labels: Tensor) -> Any:
+            state = (parameters, buffers, shared)
+            return functional_call(self._module, state, (Graphs(**given), labels))
+
+        found: Tensor = vmap(loss, randomness="different")(parameters, buffers, given, labels)
+        return found
 
 
-def train_lockstep(runs: Sequence[Run], epochs: int, clip: float | None = None) -> None:
+def train_lockstep(
+    runs: Sequence[Run], epochs: int, clip: float | None = None, compiled: bool = False
+) -> None:
     """Train prepared runs, all of their epochs.
 
     Args:
         runs: of one config and different seeds; their data share the encoded space.
         epochs: of all phases together.
         clip: greatest norm of a run's gradient, or None.
+        compiled: whether ``torch.compile`` fuses a step.
 
     Raises:
-        NaspError: if a loss is no longer finite.
+        NaspError: if a loss is no longer finite, or a step cannot be compiled.
     """
     for run in runs:
         run.task.train()
-    stacked = StackedRuns([run.task for run in runs])
+    stacked = StackedRuns([run.task for run in runs], compiled)
     clocks = [Clock(run.data) for run in runs]
     hooks = [  # the frameworks read of a trainer what a clock has
         (run.framework, cast(Trainer, clock), run.task)
@@ -161,9 +172,10 @@ def _train_epoch(
     total = torch.zeros(len(runs), device=rows.device)
     steps = 0
     for part in batch_slices(rows.shape[1], data.batch_size, data.drop_last):
-        losses = stacked.losses(gather(data.graphs, rows[:, part]), labels[:, part])
         optimizer.zero_grad()
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        with compiling():
+            losses = stacked.losses(gather(data.graphs, rows[:, part]), labels[:, part])
+            losses.sum().backward()  # type: ignore[no-untyped-call]
         if clip is not None:
             clip_runs([item.grad for item in stacked.parameters.values()], clip)
         optimizer.step()
@@ -171,6 +183,21 @@ def _train_epoch(
         steps += 1
     for loss in total.tolist():
         check_loss(loss / max(1, steps), epoch)
+
+
+@contextlib.contextmanager
+def compiling() -> Iterator[None]:
+    """Turn what a compiler says into one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        told = " ".join(str(error).split())[:160]
+        raise NaspError(
+            f"torch.compile cannot compile the training step here ({told}): install a C++ "
+            "compiler, or leave job.compile out"
+        ) from error
 
 
 def gather(graphs: Graphs, rows: Tensor) -> Graphs:

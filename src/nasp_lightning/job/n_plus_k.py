@@ -82,6 +82,7 @@ class Settings:
     top_k: int
     batched: bool | None
     chunk: int | None
+    compiled: bool
 
     @classmethod
     def of(cls, config: Config) -> Settings:
@@ -100,12 +101,13 @@ class Settings:
         top_k, chunk = check_whole("job.top_k", job["top_k"]), job.get("chunk")
         if chunk is not None:
             check_whole("job.chunk", chunk)
-        if job.get("batched") not in (None, True, False):
-            raise NaspError(f"job.batched={job['batched']}: it must be true, false or null")
+        for name in ("batched", "compile"):
+            if job.get(name) not in (None, True, False):
+                raise NaspError(f"job.{name}={job[name]}: it must be true, false or null")
         check_whole("seed", config["seed"], 0)
         if config["data"].get("train_on_validation"):
             raise NaspError("data.train_on_validation=true does not go with job=n_plus_k")
-        return cls(repeats, top_k, job.get("batched"), chunk)
+        return cls(repeats, top_k, job.get("batched"), chunk, bool(job.get("compile")))
 
 
 def _evaluate(config: Config, folder: Path, table: BenchmarkTable | None) -> Config:
@@ -123,7 +125,8 @@ def _evaluate(config: Config, folder: Path, table: BenchmarkTable | None) -> Con
     evaluator = make_evaluator(config, table, space, labels)
     _check_budget(config, settings, evaluator)
     data = make_data(config, table, space)
-    repeated = Repeated(config, folder, data, settings.batched, settings.chunk)
+    how = (settings.batched, settings.chunk, settings.compiled)
+    repeated = Repeated(config, folder, data, *how)
     _describe(config, evaluator, settings, repeated, folder)
     finished = _repeat(config, folder, settings, repeated, evaluator)
     curves = make_curves(finished, evaluator)
@@ -224,7 +227,7 @@ def _identity(
     repeated: Repeated,
 ) -> Config:
     """What a number is a number of; ``family_hash`` is that of all N and K."""
-    how = {"repeats": None, "batched": None, "chunk": None}
+    how = {"repeats": None, "batched": None, "chunk": None, "compile": None}
     method = {**config, "job": {**config["job"], **how}}
     free = {**config["data"], "train_size": None}
     family = {**method, "data": free}
@@ -247,6 +250,7 @@ def _identity(
         "loss": repeated.loss,
         "variant": variant(config),
         "batched": repeated.batched,
+        "compiled": repeated.compiled,
         "label_metric": evaluator.label_metric,
         "label_reduction": evaluator.reduction,
         "test_metric": evaluator.test_metric,

@@ -58,6 +58,7 @@ class Repeated:
         data: of any seed.
         batched: whether runs are one computation; None: where that is possible.
         chunk: how many at once, or None.
+        compiled: whether ``torch.compile`` fuses the one computation's steps.
 
     Attributes:
         batched: whether they are.
@@ -75,7 +76,9 @@ class Repeated:
         data: ArchitectureData,
         batched: bool | None = None,
         chunk: int | None = None,
+        compiled: bool = False,
     ) -> None:
+        self.compiled = compiled
         self.config, self.folder, self.data = config, folder, data
         predictor = self._new_predictor(config, data)
         self.neural = isinstance(predictor, nn.Module)
@@ -92,6 +95,11 @@ class Repeated:
             reason = f"predictor={stem(config['predictor']['_target_'])} has no gradient training"
         if batched and reason is not None:
             raise NaspError(f"job.batched=true: {reason}; set job.batched=false")
+        if compiled and (batched is False or reason is not None):
+            raise NaspError(
+                f"job.compile=true: {reason or 'job.batched is false'}, and only repeats that are "
+                "one computation are compiled; leave it out"
+            )
         if batched is None and reason is not None:
             log.info("one repeat after another: %s", reason)
         self.batched = batched is not False and reason is None
@@ -113,7 +121,8 @@ class Repeated:
         for run in runs:
             run.task.to(self.device)
         set_threads(self.config.get("threads"), fitting=False)
-        train_lockstep(runs, prepared[0][1], self.config["trainer"].get("gradient_clip_val"))
+        clip = self.config["trainer"].get("gradient_clip_val")
+        train_lockstep(runs, prepared[0][1], clip, self.compiled)
         return [self._ranked(run) for run in runs]
 
     def prepare(self, seed: int) -> tuple[Run, int]:

@@ -56,10 +56,27 @@ def normalised_mish(norm: nn.BatchNorm1d, value: Tensor, real: Tensor | None = N
         return activated if mask is None else activated * mask
     scale, shift = norm.weight.view(shape), norm.bias.view(shape)
     found: Tensor
-    found, mean, variance, *_ = _NormalisedMish.apply(value, scale, shift, mask, norm.eps)
+    if torch.compiler.is_compiling():
+        found, mean, variance = _composed(value, scale, shift, mask, norm.eps)
+    else:
+        found, mean, variance, *_ = _NormalisedMish.apply(value, scale, shift, mask, norm.eps)
     count = value.shape[-2] if mask is None else mask.sum()
     _follow(norm, mean.flatten(), variance.flatten(), count)
     return found
+
+
+def _composed(
+    value: Tensor, scale: Tensor, shift: Tensor, mask: Tensor | None, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of PyTorch's operators, which a compiler fuses."""
+    if mask is None:
+        mask = value.new_ones(value.shape[-2], 1)
+    count = mask.sum(-2, keepdim=True)
+    mean = (value * mask).sum(-2, keepdim=True) / count
+    centred = (value - mean) * mask
+    variance = centred.square().sum(-2, keepdim=True) / count
+    inner = centred * (torch.rsqrt(variance + epsilon) * scale) + shift
+    return nn.functional.mish(inner) * mask, mean, variance
 
 
 def _follow(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: Tensor | int) -> None:
