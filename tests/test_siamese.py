@@ -16,7 +16,7 @@ __all__ = ["calls"]  # a fixture
 
 FOLDERS = sorted(path.parent for path in ROOT.glob("experiments/siamese_*/run.sh"))
 SWEPT = [path for path in FOLDERS if "_variants" in (path / "run.sh").read_text(encoding="utf-8")]
-NAMES = ("VARIANTS", "LABELS", "TOP_K", "REPEATS", "DATASETS", "FIXED", "NANO_LABELS", "ROUNDS")
+NAMES = ("VARIANTS", "LABELS", "TOP_K", "REPEATS", "DATASETS", "FIXED", "ROUNDS")
 
 
 @pytest.fixture(autouse=True)
