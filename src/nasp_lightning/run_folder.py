@@ -15,7 +15,7 @@ from nasp_lightning.storage import known_sha256, locked
 
 # What does not change a result stays out of the hash: where files go, what is shown, who is told.
 NOT_HASHED = ("hydra", "paths", "logger", "callbacks", "name", "threads")
-NOT_HASHED_WITHIN = {"estimation_code": ("concurrent", "folder")}
+NOT_HASHED_WITHIN = {"estimation_code": ("concurrent", "folder"), "job": ("compile",)}
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import nasp_lightning.job.n_plus_k as job
 from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.job.repeated_fit import Repeated
+from nasp_lightning.run_folder import config_hash
 from tests.tiny import compose_config, nasp, tiny_table, write_csv
 
 WORDS = (
@@ -234,3 +235,9 @@ def test_codes_that_are_not_finite_are_named_in_the_batched_computation(tmp_path
     config = compose_config(*(word for word in words if "estimation_code" not in word), *kept)
     with pytest.raises(NaspError, match=r"Estimation Codes of .* hold NaN"):
         job.run(config, tmp_path, replace(tiny_table(), costs=costs))
+
+
+def test_compiling_steps_is_no_other_run() -> None:
+    plain = compose_config(*WORDS)
+    assert config_hash(compose_config(*WORDS, "job.compile=true")) == config_hash(plain)
+    assert config_hash(compose_config(*WORDS, "job.chunk=7")) != config_hash(plain)

@@ -227,7 +227,7 @@ def _identity(
     repeated: Repeated,
 ) -> Config:
     """What a number is a number of; ``family_hash`` is that of all N and K."""
-    how = {"repeats": None, "batched": None, "chunk": None, "compile": None}
+    how = {"repeats": None, "batched": None, "chunk": None}
     method = {**config, "job": {**config["job"], **how}}
     free = {**config["data"], "train_size": None}
     family = {**method, "data": free}
