@@ -14,7 +14,7 @@ def test_a_recipe_is_what_the_experiment_changes() -> None:
 
 
 def test_values_stand_beside_the_defaults() -> None:
-    assert recipe("nasbench201", "pinat") == {"predictor.published_nb201": Setting(True, False)}
+    assert recipe("nasbench201", "pinat") == {}
     nao = recipe("nasbench101", "nao")
     assert nao["trainer.max_epochs"] == Setting(1000, 300)
     assert nao["scheduler._target_"].default.endswith(".cosine")

@@ -26,12 +26,13 @@ def test_published_size() -> None:
 
 @pytest.mark.parametrize("name", checks.SPACES)
 def test_all_spaces(name: str) -> None:
-    checks.check_space(partial(PINAT, **SIZES), name)
+    for published in (True, False):
+        checks.check_space(partial(PINAT, **SIZES, published_nb201=published), name)
 
 
 def test_published_nb201_sees_four_operations_in_its_graph() -> None:
     shape, graphs = checks.batch("edge", 64)
-    published = PINAT(shape, **SIZES, published_nb201=True)
+    published = PINAT(shape, **SIZES)
     assert checks.parameters_without_gradient(published, graphs) == []
     changed = graphs.operations.clone()
     changed[:, 5] = changed[:, 5] % 4 + 1  # the last edge, which stays an edge
@@ -41,7 +42,7 @@ def test_published_nb201_sees_four_operations_in_its_graph() -> None:
     with torch.no_grad():  # only the embedding tells the last operations apart
         published.operations.weight.zero_()
     torch.testing.assert_close(checks.scores(published, graphs), checks.scores(published, other))
-    ours = PINAT(shape, **SIZES)
+    ours = PINAT(shape, **SIZES, published_nb201=False)
     with torch.no_grad():
         ours.operations.weight.zero_()
     assert not torch.allclose(checks.scores(ours, graphs), checks.scores(ours, other))
@@ -89,7 +90,7 @@ def test_training_and_evaluation_agree_without_dropout() -> None:
 def test_branches_gather_along_the_token_graph(name: str) -> None:
     shape, graphs = checks.batch(name, 32)
     expected = with_self_loops(token_adjacency(graphs, shape).transpose(1, 2))
-    found = PINAT(shape, **SIZES)._gather(graphs)
+    found = PINAT(shape, **SIZES, published_nb201=False)._gather(graphs)
     torch.testing.assert_close(found, expected)
     assert found.dtype is torch.float32
 
@@ -138,7 +139,6 @@ def test_extra_inputs() -> None:
     [
         ({"padding": "none"}, "published|masked"),
         ({"heads": 0, "invariant_heads": 0}, "at least one head"),
-        ({"published_nb201": True}, r"space\.encoding=edge"),
     ],
 )
 def test_what_cannot_be(settings: dict[str, object], said: str) -> None:

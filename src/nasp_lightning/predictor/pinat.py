@@ -155,10 +155,10 @@ class PINAT(nn.Module):
             see only the first V of the T operations, as if they sat on the V vertices, a linear
             layer spreads the result over the tokens, and the sum over T tokens is divided by V.
             False: the graph branches run on the line graph of the edges and see all of them.
+            Where operations are not on edges there is nothing to choose.
 
     Raises:
-        NaspError: for an unknown ``padding``, no head at all, or ``published_nb201`` where the
-            encoding has no operations on edges.
+        NaspError: for an unknown ``padding``, or no head at all.
     """
 
     encodings: ClassVar[tuple[str, ...]] = ("edge",)  # preferred where a space has several
@@ -177,12 +177,12 @@ class PINAT(nn.Module):
         regressor_dim: int = 96,
         dropout: float = 0.1,
         padding: str = "published",
-        published_nb201: bool = False,
+        published_nb201: bool = True,
     ) -> None:
         super().__init__()
-        _check(shape, heads, invariant_heads, padding, published_nb201)
+        _check(heads, invariant_heads, padding)
         self.shape, self.dropout, self.padding = shape, dropout, padding
-        self.published_nb201 = published_nb201
+        self.published_nb201 = published_nb201 and shape.edges is not None
         self.register_buffer("token_row", _token_rows(shape, padding), persistent=False)
         self.register_buffer("onehots", _onehots(shape), persistent=False)
         self.operations = nn.Embedding(shape.vocabulary, embedding_dim)
@@ -196,7 +196,7 @@ class PINAT(nn.Module):
         self._build_gather()
         kinds = self.onehots.shape[1]
         self.embedding_branch = GraphBranch(kinds, channels, embedding_heads, embedding_dim)
-        spread = (shape.vertices, shape.tokens) if published_nb201 else None
+        spread = (shape.vertices, shape.tokens) if self.published_nb201 else None
         if spread is not None:
             self.spread = nn.Linear(*spread)
         self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPSILON)
@@ -337,20 +337,13 @@ def _normalise(norm: nn.LayerNorm, tokens: Tensor) -> Tensor:
     return F.layer_norm(tokens, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
-def _check(
-    shape: Shape, heads: int, invariant_heads: int, padding: str, published_nb201: bool
-) -> None:
+def _check(heads: int, invariant_heads: int, padding: str) -> None:
     if padding not in PADDING:
         raise NaspError(f"predictor.padding={padding!r} is unknown: choose " + "|".join(PADDING))
     if heads < 0 or invariant_heads < 0 or heads + invariant_heads == 0:
         raise NaspError(
             f"predictor.heads={heads} and predictor.invariant_heads={invariant_heads}: "
             "a layer needs at least one head"
-        )
-    if published_nb201 and shape.edges is None:
-        raise NaspError(
-            "predictor.published_nb201=true is for operations on edges, which this encoding does "
-            "not have: choose space.encoding=edge, or leave it false"
         )
 
 
