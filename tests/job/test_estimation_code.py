@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import nasp_lightning.job.search as search_job
+from nasp_lightning.benchmark import load_benchmark
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.base import EstimationCode
 from nasp_lightning.job import train_predictor
@@ -34,13 +35,51 @@ TIMED = {"fit_seconds", "rank_seconds", "code_seconds", "versions"}
 fork = multiprocessing.get_context("fork")
 
 
+NANO = "+experiment=tinynano_siamese_bts"
+
+
 def test_an_experiment_without_its_code() -> None:
-    """What tinynano_siamese_bts sets in the group means nothing with ``estimation_code=none``."""
-    config = compose_config("+experiment=tinynano_siamese_bts", "estimation_code=none")
-    assert config["estimation_code"]["dataset"] == "cifar10-code"
+    """What an experiment sets in the group means nothing with ``estimation_code=none``."""
+    config = compose_config(NANO, "estimation_code=none", "+estimation_code.epochs=2")
     assert make_code(config, tiny_table()) is None
     assert code_name(config) is None
     assert variant(config).get("estimation_code") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "cost"),
+    [
+        ((), 3 * 1000 / (4 * 6000)),  # the short trainings of the table
+        (("estimation_code.epochs=1",), 1000 / (4 * 6000)),
+        (("estimation_code=train",), 3 * 5000 / (4 * 6000)),
+        (("estimation_code=proxy", "+network@estimation_code.network=tinynano"), 0.0),
+        (("estimation_code=proxy", "estimation_code.names=[train_loss_3]"), 3 * 1000 / (4 * 6000)),
+        (("estimation_code=proxy", "estimation_code.names=[flops]"), 0.0),
+    ],
+)
+def test_every_code_of_tiny_nanobench_and_its_cost(words: tuple[str, ...], cost: float) -> None:
+    code = make_code(compose_config(NANO, *words), load_benchmark("tinynano"))
+    assert code is not None
+    assert code.cost == pytest.approx(cost)
+
+
+def test_other_networks_than_the_labels_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    table = load_benchmark("tinynano")
+    with caplog.at_level(logging.WARNING):
+        make_code(compose_config(NANO, "estimation_code=train"), table)
+    assert "other networks" in caplog.text
+    caplog.clear()
+    own = table.provenance["training"]["network"]["options"]
+    words = [f"+estimation_code.network.{name}={value}" for name, value in own.items()]
+    words = [word.replace("+", "++") for word in words]
+    with caplog.at_level(logging.WARNING):
+        make_code(compose_config(NANO, "estimation_code=train", *words), table)
+    assert not caplog.text
+
+
+def test_tiny_nasbench201_has_networks() -> None:
+    config = compose_config("benchmark=tiny_nasbench201", "estimation_code=train")
+    assert config["estimation_code"]["network"]["_target_"].endswith(".NASBench201Network")
 
 
 class Counting(EstimationCode):

@@ -83,6 +83,19 @@ def test_what_codes_cost_is_in_the_csv(tmp_path: Path) -> None:
     assert rows[1]["code_labels"] == ""
 
 
+def test_the_ranking_is_in_the_csv(tmp_path: Path) -> None:
+    interval = {"kendall_tau_interval": [0.4, 0.6]}
+    write(tmp_path / "a", 20, 10, repeats=3, kendall_tau_mean=0.5, **interval)
+    write(tmp_path / "b", 60, 10, repeats=1, kendall_tau_mean=0.6, **interval)
+    write(tmp_path / "c", 60, 10, repeats=3, seed=1, kendall_tau_mean=0.7, **interval)
+    rows = list(
+        csv.DictReader(regret_csv(summarise_searches(find_searches([tmp_path])[0])).splitlines())
+    )
+    assert [float(row["kendall_tau_mean"]) for row in rows] == pytest.approx([0.5, 0.675])
+    assert [row["kendall_tau_low"] for row in rows] == ["0.4", ""]
+    assert all(0 <= float(row["found_best"]) <= 1 for row in rows)
+
+
 def test_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

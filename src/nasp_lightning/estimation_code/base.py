@@ -47,6 +47,31 @@ def label_equivalents(
     return float(epochs) * float(images) / (float(label_epochs) * float(label_images))
 
 
+def label_training(table: BenchmarkTable, epochs: float, images: float) -> tuple[float, float]:
+    """Epochs of a label's training and the images of each: the table's own recipe, if it has one.
+
+    Args:
+        table: the benchmark; Tiny-NanoBench's says how its labels were trained.
+        epochs: of a table that does not.
+        images: likewise.
+    """
+    recipe = table.provenance.get("training", {}).get("recipe", {})
+    return recipe.get("epochs", epochs), recipe.get("images", images)
+
+
+def own_code_cost(table: BenchmarkTable, epochs: int) -> float | None:
+    """Label equivalents of the codes that a table was built with; None where it has none.
+
+    Args:
+        table: the benchmark.
+        epochs: of the code's training that are used.
+    """
+    training = table.provenance.get("training", {})
+    if "code" not in training:
+        return None
+    return label_equivalents(epochs, training["code"]["images"], *label_training(table, 0, 0))
+
+
 def check_codes(codes: Array, count: int, length: int) -> Array:
     """``[count, length]`` float32 codes, as a predictor takes them.
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import logging
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.base import Array, EstimationCode
 from nasp_lightning.estimation_code.store import Compute, Record, ShardStore, fill
 from nasp_lightning.storage import cache_dir
+
+log = logging.getLogger(__name__)
 
 VERSION = 1  # of what is computed; another number computes all codes again
 
@@ -190,6 +193,13 @@ class ComputedCode(EstimationCode):
         self._images = images
         self.store = ShardStore(folder or cache_dir() / "estimation_codes" / self.kind)
         self._network_name = describe(network)
+        trained = table.provenance.get("training", {}).get("network")
+        if trained not in (None, self._network_name):
+            log.warning(
+                "Estimation Codes are computed on other networks (%s) than the labels' (%s): their "
+                "cost counts images, not what these networks take",
+                *(self._network_name, trained),
+            )
 
     @functools.cached_property
     def images(self) -> PlainImages:

@@ -30,7 +30,13 @@ from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.data.cifar import Images
 from nasp_lightning.data.proxies import FILES, proxy_costs
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.base import Array, EstimationCode, label_equivalents
+from nasp_lightning.estimation_code.base import (
+    Array,
+    EstimationCode,
+    label_equivalents,
+    label_training,
+    own_code_cost,
+)
 from nasp_lightning.estimation_code.computed import (
     Architecture,
     ComputedCode,
@@ -42,6 +48,7 @@ from nasp_lightning.estimation_code.computed import (
 from nasp_lightning.estimation_code.store import Compute, Record
 
 TRANSFORMS = ("none", "log", "normal")
+LOSS = "train_loss_"  # begins the columns of a table's own short trainings
 
 
 def _weights(network: nn.Module) -> list[Tensor]:
@@ -172,8 +179,8 @@ class NetworkProxies(ComputedCode):
         names: of ``synflow``, ``snip``, ``grasp``; one number of the code each.
         batch_size: images of the batch, drawn at random by the seed.
         seed: of the first weights and the batch.
-        label_epochs: epochs of the full training that a label stands for.
-        label_images: images of each of them.
+        label_epochs: epochs of the full training that a label stands for, and
+        label_images: images of each of them, where the table does not say how it was trained.
         options: ``missing`` (what an overflow becomes), ``concurrent``, ``device`` and ``folder``
             of :class:`ComputedCode`.
 
@@ -210,7 +217,9 @@ class NetworkProxies(ComputedCode):
             recipe={"names": self.names, "batch_size": batch_size},
             length=len(self.names),
             cost=label_equivalents(
-                sum(PASSES[name] for name in self.names), batch_size, label_epochs, label_images
+                sum(PASSES[name] for name in self.names),
+                batch_size,
+                *label_training(table, label_epochs, label_images),
             ),
             seed=seed,
             **options,
@@ -273,7 +282,7 @@ class ProxyCode(EstimationCode):
         self.computed: NetworkProxies | None = None
         self.columns: Array | None = None
         if network is None:
-            super().__init__(table, len(self.names), 0.0, missing)
+            super().__init__(table, len(self.names), _columns_cost(table, self.names), missing)
             raw = np.stack([_column(table, name, path) for name in self.names], axis=1)
             self.columns = _transformed(raw, self.transform)
             return
@@ -293,6 +302,12 @@ class ProxyCode(EstimationCode):
             found: Array = self.columns[rows]
             return found
         return _transformed(self.computed.compute(rows), self.transform)
+
+
+def _columns_cost(table: BenchmarkTable, names: Sequence[str]) -> float | None:
+    """Label equivalents: nothing for proxies, a short training where a column is its loss."""
+    epochs = [int(name.removeprefix(LOSS)) for name in names if name.startswith(LOSS)]
+    return own_code_cost(table, max(epochs)) if epochs else 0.0
 
 
 def _checked(names: Sequence[str]) -> list[str]:

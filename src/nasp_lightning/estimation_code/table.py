@@ -8,23 +8,27 @@ import numpy as np
 
 from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.base import Array, EstimationCode
+from nasp_lightning.estimation_code.base import Array, EstimationCode, own_code_cost
+
+SHORT = "-code"  # ends the name of a data set's short trainings
 
 
 class TableCode(EstimationCode):
     """The first epochs of the training losses that the benchmark's table has.
 
     Its cost is not stated by default: the losses are those of the full runs whose accuracies are
-    the labels, and nobody trains a network in full to stop after three epochs' losses.
+    the labels, and nobody trains a network in full to stop after three epochs' losses. A table with
+    short trainings of their own (Tiny-NanoBench) has their losses taken, and says what they cost.
 
     Args:
         table: the benchmark.
         dataset: whose training: ``cifar10``, or in NATS-Bench ``cifar10-valid`` (trained on half).
-        curve: name of the curve, such as ``cifar10/train_loss/200``; None: the longest of
-            ``dataset``.
+        curve: name of the curve, such as ``cifar10/train_loss/200``; None: that of ``dataset``'s
+            short trainings (``cifar10-code/train_loss/3``), else its longest.
         epochs: how many losses, from the first epoch on.
         runs: ``mean`` of the runs that are known, or ``single`` (the first of them).
-        cost: label equivalents of one code, if known; None: not stated.
+        cost: label equivalents of one code; None: what the table says of its short trainings, else
+            not stated.
         missing: what the code of an architecture without losses becomes: see
             :class:`EstimationCode`.
 
@@ -42,10 +46,9 @@ class TableCode(EstimationCode):
         cost: float | None = None,
         missing: str | float = "error",
     ) -> None:
-        super().__init__(table, epochs, cost, missing)
         if runs not in ("mean", "single"):
             raise NaspError(f"estimation_code.runs={runs}: choose mean or single")
-        self.curve, self.runs = curve or _longest(table, dataset), runs
+        self.curve, self.runs = curve or _chosen(table, dataset), runs
         if self.curve not in table.curves:
             raise NaspError(
                 f"estimation_code.curve={self.curve}: the benchmark's table has no such curve; it "
@@ -57,6 +60,9 @@ class TableCode(EstimationCode):
                 f"estimation_code.epochs={epochs}: the curve {self.curve} has {have} epochs; "
                 f"choose 1 to {have}"
             )
+        if cost is None and self.curve.split("/")[0].endswith(SHORT):
+            cost = own_code_cost(table, epochs)
+        super().__init__(table, epochs, cost, missing)
 
     def compute(self, rows: Array) -> Array:
         """``[n, epochs]`` losses of valid rows."""
@@ -79,8 +85,8 @@ def _names(table: BenchmarkTable) -> str:
     return ", ".join(sorted(table.curves)) or "none"
 
 
-def _longest(table: BenchmarkTable, dataset: str) -> str:
-    of_dataset = [name for name in table.curves if name.startswith(f"{dataset}/train_loss/")]
+def _chosen(table: BenchmarkTable, dataset: str) -> str:
+    of_dataset = _losses(table, f"{dataset}{SHORT}") or _losses(table, dataset)
     if not of_dataset:
         raise NaspError(
             f"the benchmark's table (source {table.provenance.get('source', 'unknown')}) has no "
@@ -89,3 +95,7 @@ def _longest(table: BenchmarkTable, dataset: str) -> str:
             "estimation_code"
         )
     return max(of_dataset, key=lambda name: (table.curves[name].shape[2], name))
+
+
+def _losses(table: BenchmarkTable, dataset: str) -> list[str]:
+    return [name for name in table.curves if name.startswith(f"{dataset}/train_loss/")]

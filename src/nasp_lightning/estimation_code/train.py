@@ -31,7 +31,7 @@ from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.data.augment import Augmentation, augment, draw
 from nasp_lightning.data.cifar import Images
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.estimation_code.base import Array, label_equivalents
+from nasp_lightning.estimation_code.base import Array, label_equivalents, label_training
 from nasp_lightning.estimation_code.computed import (
     Architecture,
     ComputedCode,
@@ -229,8 +229,8 @@ class TrainedCode(ComputedCode):
         images: CIFAR-10's training images, or a function that loads them.
         recipe: of the short training.
         seed: of the code: subset of images, first weights, batches.
-        label_epochs: epochs of the full training that a label stands for.
-        label_images: images of each of them.
+        label_epochs: epochs of the full training that a label stands for, and
+        label_images: images of each of them, where the table does not say how it was trained.
         options: ``missing`` (what the code of a network that diverged becomes: ``error``,
             ``keep`` (NaN), or a loss that stands in for each NaN), ``concurrent``, ``device`` and
             ``folder`` of :class:`ComputedCode`.
@@ -260,7 +260,9 @@ class TrainedCode(ComputedCode):
             recipe=asdict(self.training),
             length=self.training.epochs,
             cost=label_equivalents(
-                self.training.epochs, self.training.images, label_epochs, label_images
+                self.training.epochs,
+                self.training.images,
+                *label_training(table, label_epochs, label_images),
             ),
             seed=seed,
             **options,

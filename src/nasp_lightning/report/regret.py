@@ -29,11 +29,13 @@ if TYPE_CHECKING:  # the report starts without numpy
 
 FORMAT = "nasp_lightning.search/1"
 MARKS = (50, 100, 150, 200)
+SAME = 1e-9  # regret below which the best was found
 FIELDS = (
     *("method", "benchmark", "dataset", "source", "space_size", "labels", "repeats"),
     *("regret_mean", "regret_std", "regret_standard_error", "best_found_mean"),
     *("best_found_std", "best_reachable", "label_metric", "test_metric"),
     *("regret_low", "regret_high", "queried_codes", "code_labels"),
+    *("found_best", "kendall_tau_mean", "kendall_tau_low", "kendall_tau_high"),
 )
 
 
@@ -59,7 +61,9 @@ class Point:
 
     ``interval`` is the 95 % bootstrap interval of its mean where a strategy has that point alone.
     ``codes`` are the architectures whose Estimation Codes a repeat used in the mean, and
-    ``code_labels`` what these cost in labels; None where that is not stated.
+    ``code_labels`` what these cost in labels; None where that is not stated. ``found_best`` is the
+    share of repeats that found the best of all, ``tau`` Kendall's of the final ranking of the whole
+    space, and ``tau_interval`` its bootstrap interval; None where a search ranks no space.
     """
 
     labels: int
@@ -71,6 +75,9 @@ class Point:
     interval: tuple[float, float] | None = None
     codes: float | None = None
     code_labels: float | None = None
+    found_best: float | None = None
+    tau: float | None = None
+    tau_interval: tuple[float, float] | None = None
 
     @property
     def error(self) -> float:
@@ -219,7 +226,16 @@ def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
             float(best.std(ddof=1)) if several else math.nan,
             None if anytime or not several else bootstrap_interval(regret),
             *(_mean_of(chosen, "queried_codes"), _mean_of(chosen, "code_labels")),
+            float((regret <= SAME).mean()),
+            _mean_of(chosen, "kendall_tau_mean"),
+            _only(chosen, "kendall_tau_interval"),
         )
+
+
+def _only(runs: Sequence[SearchRun], name: str) -> tuple[float, float] | None:
+    """An interval of the results, where one run stands alone; several's cannot be put together."""
+    found = runs[0].content.get(name) if len(runs) == 1 else None
+    return None if found is None else (float(found[0]), float(found[1]))
 
 
 def _mean_of(runs: Sequence[SearchRun], name: str) -> float | None:
@@ -297,7 +313,8 @@ def regret_csv(methods: Sequence[Method]) -> str:
                     *("" if math.isnan(value) else repr(value) for value in (*numbers, *found)),
                     *(content["label_metric"], content["test_metric"]),
                     *(("", "") if point.interval is None else map(repr, point.interval)),
-                    *(point.codes, point.code_labels),
+                    *(point.codes, point.code_labels, point.found_best, point.tau),
+                    *(("", "") if point.tau_interval is None else map(repr, point.tau_interval)),
                 ]
             )
     return text.getvalue()
