@@ -1,7 +1,7 @@
 """Synflow beside the Estimation Code on Tiny-NanoBench's members: Siamese-NAS, Figure 8 (b), (d).
 
-Synflow is computed on the members' networks of full width; it is kept, and computed once. The code
-is that of the fidelity.
+Synflow is computed on the networks that the labels were trained on, and beside it on those of full
+width (``synflow_wide``); it is kept, and computed once. The code is that of the fidelity.
 
     python experiments/siamese_figure8_synflow/tinynano.py [--source cpu] --csv FILE --plot DIR
 """
@@ -9,14 +9,18 @@ is that of the fidelity.
 from __future__ import annotations
 
 import argparse
+import functools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nasp_lightning import load_benchmark
-from nasp_lightning.data.cifar import load_cifar
+from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.data.cifar import Images, load_cifar
 from nasp_lightning.estimation_code.proxy import ProxyCode
+from nasp_lightning.evaluator.training import shrink
 from nasp_lightning.network.tinynano import TinyNanoNetwork
 from nasp_lightning.report.correlation import (
     FIELDS,
@@ -37,14 +41,28 @@ def main() -> None:
     given = arguments.parse_args()
     values = read_values(f"tinynano/{given.source}/cifar10", ["losses", "flops"])
     table = load_benchmark("tinynano", source=given.source)
-    code = ProxyCode(table, ["synflow"], network=TinyNanoNetwork, images=load_cifar)
-    synflow = code.codes(np.arange(len(table)))[:, 0].astype(np.float64)
-    values = replace(values, columns={"synflow": synflow, **values.columns})
+    training = table.provenance["training"]
+    trained = functools.partial(TinyNanoNetwork, **training["network"]["options"])
+    added = {
+        "synflow": synflow(table, trained, training["side"]),
+        "synflow_wide": synflow(table, TinyNanoNetwork, 32),
+    }
+    values = replace(values, columns={**added, **values.columns})
     rows = correlate(values)
     print_rows(rows)
     write_text(given.csv, to_csv(rows, FIELDS))
     for path in plot(values, given.plot):
         print(f"wrote {path}")
+
+
+def synflow(table: BenchmarkTable, network: Any, side: int) -> np.ndarray:
+    """``[N]`` of all members; of a network's input only the size counts."""
+
+    def images() -> Images:
+        return shrink(load_cifar(), side)
+
+    code = ProxyCode(table, ["synflow"], network=network, images=images)
+    return code.codes(np.arange(len(table)))[:, 0].astype(np.float64)
 
 
 if __name__ == "__main__":

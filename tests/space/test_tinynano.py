@@ -130,6 +130,17 @@ def test_members_are_the_first_by_hash_below_the_cap() -> None:
     assert ((operations == SPLIT).sum(axis=1) <= 1).all()
 
 
+def test_the_cap_leaves_no_room_for_a_1x1_convolution_at_the_published_widths() -> None:
+    """As the README says; narrower networks have them."""
+
+    def has(widths: tuple[int, ...]) -> tuple[int, int]:
+        operations, _ = TinyNano(count=None, widths=widths).members()
+        return len(operations), int(np.isin(operations, [CONV, EXPAND]).any(axis=1).sum())
+
+    assert has((64, 128, 256)) == (1435, 0)
+    assert has((48, 96, 192)) == (3164, 1729)
+
+
 def test_membership_is_a_fair_sample_of_costs() -> None:
     flops = np.array([network_cost(cell, SPACE.macro).flops() for cell in cells_below(35e6)])
     for level in (0.25, 0.5, 0.75):

@@ -196,9 +196,8 @@ class ComputedCode(EstimationCode):
         trained = table.provenance.get("training", {}).get("network")
         if trained not in (None, self._network_name):
             log.warning(
-                "Estimation Codes are computed on other networks (%s) than the labels' (%s): their "
-                "cost counts images, not what these networks take",
-                *(self._network_name, trained),
+                "Estimation Codes are computed on other networks (estimation_code.network) than "
+                "the labels were trained on: their cost counts images, and not a network's size"
             )
 
     @functools.cached_property

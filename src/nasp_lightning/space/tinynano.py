@@ -10,6 +10,11 @@ membership here is a definition of ours: all cells of at most ``slots`` operatio
 doubles (1,435 with the defaults), ordered by graph hash, the first ``count`` of them. Count and
 cap are the paper's; the hash is blind to cost and accuracy, so the members are a fair sample.
 
+At these widths one 1×1 convolution in each of the nine cells costs more than the cap leaves: no
+member has a ``conv1x1`` or an ``expand``, and the 1,435 are the cells of depthwise convolutions,
+attention and splits. Narrower networks have them (``widths=(48, 96, 192)``: 3,164 cells under the
+cap, most of them with a 1×1 convolution); the paper does not say that its own differ.
+
 Native arrays are ``[7]`` codes and a ``[7, 7]`` adjacency: operation slots, output, padding.
 
 Example:
@@ -263,7 +268,7 @@ class TinyNano(Space):
     # --- text
 
     def to_string(self, operations: Array, adjacency: Array | None = None) -> str:
-        """Slots and whom each feeds, such as ``split>1,2;dwconv3x3>3;conv1x1>3;output``."""
+        """Slots and whom each feeds, such as ``split>1,2;dwconv3x3>3;atten>3;output``."""
         return to_text(self._cell(operations, adjacency))
 
     def from_string(self, text: str) -> tuple[Array, Array]:
@@ -293,7 +298,7 @@ class TinyNano(Space):
             if arrow and not all(0 <= end < len(parts) for end in ends):
                 raise NaspError(
                     f"{part!r} in {text[:120]!r} names no slot from 0 to {len(parts) - 1}: write "
-                    "cells like split>1,2;dwconv3x3>3;conv1x1>3;output"
+                    "cells like split>1,2;dwconv3x3>3;atten>3;output"
                 )
             codes[0, slot] = OPERATIONS.index(operation)
             matrix[0, slot, ends if arrow else []] = 1

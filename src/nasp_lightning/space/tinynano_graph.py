@@ -230,7 +230,7 @@ def canonical(cell: Cell) -> Cell:
 
 
 def to_text(cell: Cell) -> str:
-    """One line, such as ``split>1,2;dwconv3x3>3;conv1x1>3;output``."""
+    """One line, such as ``split>1,2;dwconv3x3>3;atten>3;output``."""
     parts = [f"{OPERATIONS[code]}>{','.join(map(str, ends))}" for code, ends in cell]
     return ";".join([*parts, OPERATIONS[OUTPUT]])
 
