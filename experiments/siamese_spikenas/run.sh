@@ -14,7 +14,8 @@ spikenas_siamese_nsam_bts_shuffled spikenas_siamese_bts data.shuffle_features=0
 spikenas_naive_logistic spikenas_siamese_bts estimation_code=none predictor.nsam=false framework.initial=1 task.loss=logistic
 spikenas_siamese_nsam_bts_logistic spikenas_siamese_bts task.loss=logistic
 spikenas_gp spikenas_gaussian_process
-spikenas_mv spikenas_multiview"
+spikenas_mv spikenas_multiview
+spikenas_gp_bts spikenas_gaussian_process framework=batch_top_sampling"
 report_variants --csv "$here/measured.csv" --plot "$here"
 
 labels_needed() { # FILE WITHOUT WITH...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -245,7 +244,11 @@ def test_settings_are_checked(settings: dict[str, Any], said: str) -> None:
     [
         ({"initial": 30}, {}, "train_size=20 is below the initial pool"),
         ({}, {"train_on_validation": True}, "train_on_validation"),
-        ({"selection_epochs": 15}, {}, "an initial pool of 1"),
+        (
+            {"selection_epochs": 15},
+            {},
+            "selection_epochs=15: .* an initial pool of 1,",
+        ),
     ],
 )
 def test_budgets_that_cannot_be(settings: dict[str, Any], sizes: dict[str, Any], said: str) -> None:
@@ -254,7 +257,41 @@ def test_budgets_that_cannot_be(settings: dict[str, Any], sizes: dict[str, Any],
         BatchTopSampling(**settings).prepare(make_task(data), data, EPOCHS)
 
 
-def test_classical_predictors_are_refused() -> None:
-    task: Any = SimpleNamespace(predictor=object())
-    with pytest.raises(NaspError, match="one neural predictor, and object is none"):
-        BatchTopSampling().check(task, make_data())
+class Counting:
+    """Ranks by the true accuracy, so that its choice is known; notes what it was fitted on."""
+
+    def __init__(self, data: ArchitectureData) -> None:
+        self.data, self.pools = data, list[list[int]]()
+
+    def __call__(self, rows: Any) -> Any:
+        self.pools.append(self.data.train_indices.tolist())
+        assert np.isnan(self.data.all_labels[rows]).sum() == 0
+        return self.data.all_labels[rows]
+
+
+def test_a_predictor_without_gradients_is_fitted_anew_before_each_update() -> None:
+    data, framework = make_data(validation_size=0), BatchTopSampling(updates=4, share=1.0)
+    rank = Counting(data)
+    first, size = data.split.train[:6].tolist(), data.train_size
+    framework.gather(data, rank)
+    bought = data.train_indices.tolist()
+    assert [len(pool) for pool in rank.pools] == [6, 9, 12, 15]
+    assert (bought[:6], len(bought), len(set(bought))) == (first, size, size)
+    others = np.setdiff1d(np.arange(len(data.all_labels)), first)
+    best = others[np.argsort(-data.all_labels[others])][: size - 6]
+    assert bought[6:] == best.tolist()
+    assert data.mean == pytest.approx(data.all_labels[first].mean())
+
+
+@pytest.mark.parametrize(
+    ("settings", "sizes", "said"),
+    [
+        ({"initial": 30}, {}, "train_size=20 is below the initial pool"),
+        ({"selection_epochs": 3}, {}, "selection_epochs=3 chooses among the weights"),
+        ({}, {"train_on_validation": True}, "train_on_validation"),
+    ],
+)
+def test_what_they_cannot_have(settings: dict[str, Any], sizes: dict[str, Any], said: str) -> None:
+    data = make_data(**sizes)
+    with pytest.raises(NaspError, match=said):
+        BatchTopSampling(**settings).gather(data, Counting(data))

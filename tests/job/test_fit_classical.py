@@ -86,6 +86,24 @@ def test_frameworks_that_train_by_gradients_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "results.json").exists()
 
 
+@pytest.mark.parametrize("framework", ["batch_top_sampling", "fully_top_sampling"])
+def test_top_sampling(framework: str, tmp_path: Path) -> None:
+    table = tiny_table()
+    words = ("predictor=gaussian_process", "data.train_size=20", "data.validation_size=0")
+    config = make_config(*words, f"framework={framework}")
+    results = run(config, tmp_path, table)
+    assert results["train_labels"] == results["queried_labels"] == 20
+    assert list(results["phases"]) == [framework]
+    plain = run(make_config(*words), tmp_path / "plain", table)
+    assert results["config_hash"] != plain["config_hash"]
+    bought, random = (
+        np.load(folder / "predictions.npz")["train"] for folder in (tmp_path, tmp_path / "plain")
+    )
+    labels = table.metrics["cifar10/validation_accuracy/200"].mean(1)
+    assert bought[:6].tolist() == random[:6].tolist()
+    assert labels[bought[6:]].mean() > labels[random[6:]].mean()
+
+
 def test_what_is_no_predictor_is_refused(tmp_path: Path) -> None:
     config = make_config("predictor=gaussian_process")
     config["predictor"] = {"_target_": "types.SimpleNamespace", "_partial_": True}

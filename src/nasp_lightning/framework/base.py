@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import nn
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 
@@ -27,11 +27,13 @@ class Framework(Callback):
         lockstep: whether several runs may be trained at once, each with a framework of its own:
             the sizes of its training sets and its phases must not depend on the seed, and of a
             trainer it may ask what :class:`~nasp_lightning.framework.lockstep.Clock` has.
+        classical: whether it serves predictors without gradient training as well (:meth:`gather`).
         evaluate: called at the end of each phase but the last; its results are kept under the
             phase's name in ``phase_results``.
     """
 
     lockstep: ClassVar[bool] = False
+    classical: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.evaluate: Callable[[], dict[str, Any]] = dict
@@ -43,6 +45,14 @@ class Framework(Callback):
 
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
         """Refuse what this framework cannot train, before any time is spent."""
+
+    def gather(self, data: ArchitectureData, rank: Callable[[Indices], Array]) -> None:
+        """Choose the training set of a predictor without gradient training.
+
+        Args:
+            data: whose training set it becomes; at first that of the split.
+            rank: fits anew on the training set so far and gives the scores ``[k]`` of rows.
+        """
 
     def queried_labels(self, data: ArchitectureData) -> int:
         """Accuracies of the benchmark used so far for fitting or evaluation."""
@@ -112,37 +122,32 @@ class Framework(Callback):
         return pl_module, data
 
 
-def normalise_by(task: PredictorTask, data: ArchitectureData, rows: Indices) -> None:
-    """Normalise labels by those of ``rows`` alone: the others are not bought yet.
-
-    Checkpoints and predictors that know the labels' scale are told.
-    """
+def scale_by(data: ArchitectureData, rows: Indices) -> None:
+    """Normalise labels by those of ``rows`` alone: the others are not bought yet."""
     labels = data.all_labels[rows]
     deviation = float(labels.std())
     data.mean, data.std = float(labels.mean()), deviation if deviation > 0 else 1.0
+
+
+def normalise_by(task: PredictorTask, data: ArchitectureData, rows: Indices) -> None:
+    """:func:`scale_by`; checkpoints and predictors that know the labels' scale are told."""
+    scale_by(data, rows)
     task.hparams["label_scale"] = [data.mean, data.std]
     take_scale = getattr(task.predictor, "set_label_scale", None)
     if callable(take_scale):
         take_scale(data.mean, data.std)
 
 
-def check_growing(name: str, task: PredictorTask, data: ArchitectureData) -> None:
+def check_growing(name: str, data: ArchitectureData) -> None:
     """Refuse what cannot be trained on while labels are bought.
 
     Args:
         name: the framework's, for the message.
-        task: it must hold a neural predictor.
         data: it must not train on its validation set.
 
     Raises:
         NaspError: with the remedy.
     """
-    predictor: object = task.predictor
-    if not isinstance(predictor, nn.Module):
-        raise NaspError(
-            f"{name} goes on training one neural predictor, and "
-            f"{type(predictor).__name__} is none: use framework=supervised"
-        )
     if data.train_on_validation:
         raise NaspError(f"data.train_on_validation=true does not go with {name}")
 

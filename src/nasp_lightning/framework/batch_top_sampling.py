@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,15 +30,18 @@ from nasp_lightning.framework.base import (
     candidate_rows,
     check_growing,
     normalise_by,
+    scale_by,
     train_on,
 )
 from nasp_lightning.framework.sampling_plan import (
     SCHEDULES,
     Plan,
-    choose_top,
+    buy,
     draw_batches,
     draw_subset,
+    initial_size,
     make_plan,
+    split_chunks,
 )
 from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
@@ -46,10 +51,11 @@ DRAW_SUBSET, DRAW_BATCHES, DRAW_SELECTION = 4, 5, 6
 
 
 class BatchTopSampling(Framework):
-    """Top sampling as a Lightning callback, for any neural predictor.
+    """Top sampling as a Lightning callback, for any predictor that ranks.
 
     Labels are only read when their architecture is bought, those of the normalisation included:
-    it is that of the random pool. ``data.train_indices`` are the bought ones so far.
+    it is that of the random pool. ``data.train_indices`` are the bought ones so far. A predictor
+    without gradient training is fitted anew before each update.
 
     Args:
         initial: λ, share of the labels that are random; from 2 on, their number; 1: all, which
@@ -75,6 +81,7 @@ class BatchTopSampling(Framework):
     """
 
     lockstep: ClassVar[bool] = True
+    classical: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -108,8 +115,11 @@ class BatchTopSampling(Framework):
         self._next_epoch = 0
 
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
-        """Refuse other than neural predictors, and budgets beyond the space."""
-        check_growing("top sampling", task, data)
+        """Refuse budgets beyond the space."""
+        check_growing("top sampling", data)
+        self._check_budget(data)
+
+    def _check_budget(self, data: ArchitectureData) -> None:
         eligible = len(candidate_rows(data))
         if data.train_size > eligible:
             raise NaspError(
@@ -117,16 +127,39 @@ class BatchTopSampling(Framework):
                 "to buy labels of; choose fewer labels, or a smaller data.validation_size"
             )
 
+    def gather(self, data: ArchitectureData, rank: Callable[[Indices], Array]) -> None:
+        """Algorithm 2 with a predictor that is fitted anew before each update.
+
+        Raises:
+            NaspError: for a budget that cannot be, or ``selection_epochs``.
+        """
+        if self.selection_epochs:
+            raise NaspError(
+                f"framework.selection_epochs={self.selection_epochs} chooses among the weights of "
+                "a training, which this predictor does not have: set it to 0"
+            )
+        check_growing("top sampling", data)
+        self._check_budget(data)
+        first = initial_size(data.train_size, self.initial)
+        self.labelled = data.split.train[:first]
+        scale_by(data, self.labelled)
+        train_on(data, self.labelled, self.labelled)
+        for number, count in enumerate(split_chunks(data.train_size - first, self.updates)):
+            if count:
+                self.labelled = self._bought(data, number, count, rank)
+                train_on(data, self.labelled, self.labelled)
+
     def prepare(self, task: PredictorTask, data: ArchitectureData, supervised_epochs: int) -> int:
         """Begin with the random pool; returns the number of epochs in all."""
         super().prepare(task, data, supervised_epochs)
         self.plan = plan = make_plan(
-            data.train_size - self.selection_epochs,
+            data.train_size,
             supervised_epochs,
             self.initial,
             self.updates,
             self.schedule,
             self.warm_up,
+            self.selection_epochs,
         )
         rate = task.make_optimizer(task.predictor.parameters()).defaults["lr"] * self.final_factor
         phases = [
@@ -177,19 +210,23 @@ class BatchTopSampling(Framework):
         count = self.plan.chunks[number]
         if not count:
             return
-        rows = self._subset(data, count, DRAW_SUBSET, number)
-        scores = self._rank(task, data, rows)
-        self.labelled = np.concatenate(
-            [self.labelled, choose_top(scores, rows, self.labelled, count)]
-        )
-        assert self.queried_labels(data) <= data.train_size
+        self.labelled = self._bought(data, number, count, partial(self._rank, task, data))
+
+    def _bought(
+        self, data: ArchitectureData, number: int, count: int, rank: Callable[[Indices], Array]
+    ) -> Indices:
+        """The pool after an update; no label is read here."""
+        generator = np.random.default_rng([data.seed, DRAW_SUBSET, number])
+        return buy(self.labelled, candidate_rows(data), self.share, count, generator, rank)
 
     def _select(self, task: PredictorTask, data: ArchitectureData, epoch: int) -> None:
         """Buy the label of the best predicted architecture; keep or put back the best weights."""
-        rows = self._subset(data, 1, DRAW_SELECTION, epoch)
+        candidates = candidate_rows(data)
+        generator = np.random.default_rng([data.seed, DRAW_SELECTION, epoch])
+        size = int(len(candidates) * self.share)
+        rows = draw_subset(candidates, self.labelled, size, 1, generator)
         top = rows[np.argmax(self._rank(task, data, rows))]
         self.selected = np.append(self.selected, top)
-        assert self.queried_labels(data) <= data.train_size
         label = float(data.all_labels[top])
         if self.best_label is None or label > self.best_label:
             self.best_label = label
@@ -199,13 +236,6 @@ class BatchTopSampling(Framework):
             }
         if epoch == self.selection_epochs - 1:
             task.predictor.load_state_dict(self.best_weights)
-
-    def _subset(self, data: ArchitectureData, count: int, draw: int, number: int) -> Indices:
-        """Rows that are ranked: a random share of the space."""
-        candidates = candidate_rows(data)
-        generator = np.random.default_rng([data.seed, draw, number])
-        size = int(len(candidates) * self.share)
-        return draw_subset(candidates, self.labelled, size, count, generator)
 
     def _rank(self, task: PredictorTask, data: ArchitectureData, rows: Indices) -> Array:
         """``[k]`` scores of rows of the space."""

@@ -63,7 +63,7 @@ class BRPSampling(Framework):
 
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
         """Refuse other than neural predictors, and budgets that do not fit the space."""
-        check_growing("framework=brp_sampling", task, data)
+        check_growing("framework=brp_sampling", data)
         if data.train_size < 2 * self.rounds:
             raise NaspError(
                 f"data.train_size={data.train_size}: {self.rounds} rounds need at least "

@@ -14,6 +14,7 @@ iterations: f is the number of updates here, as in the code, and they begin with
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,22 +56,24 @@ def make_plan(
     updates: int = 10,
     schedule: str = "official",
     warm_up: float = 0.2,
+    aside: int = 0,
 ) -> Plan:
     """The plan of a run.
 
     Args:
-        budget: N, labels in all.
+        budget: N, labels in all, those set aside among them.
         epochs: of training in all.
         initial: λ, share of the labels that are random, or from 2 on their number.
         updates: K.
         schedule: ``official`` or ``paper``.
         warm_up: α, share of the epochs before the second stretch.
+        aside: labels that are not for training.
 
     Raises:
         NaspError: if the budget is below the initial pool, or the epochs do not suffice.
     """
-    first = initial_size(budget, initial)
-    chunks = split_chunks(budget - first, updates)
+    first = initial_size(budget, initial, aside)
+    chunks = split_chunks(budget - aside - first, updates)
     before = min(epochs, max(1, _share(epochs, warm_up)))
     if chunks and before == epochs:
         raise NaspError(
@@ -85,21 +88,24 @@ def make_plan(
     return Plan(first, chunks, tuple(before + time for time in times), before, between, after)
 
 
-def initial_size(budget: int, initial: float) -> int:
-    """Number of random labels that a run begins with.
+def initial_size(budget: int, initial: float, aside: int = 0) -> int:
+    """Number of random labels that a run begins with; the arguments are those of the plan.
 
     Raises:
         NaspError: if that is more than the budget, or too few to fit anything.
     """
-    size = int(initial) if initial > 1 else _share(budget, initial)
-    if size > budget:
+    size = int(initial) if initial > 1 else _share(budget - aside, initial)
+    given = f"data.train_size={budget}"
+    if aside:
+        given += f" less framework.selection_epochs={aside}"
+    if size > budget - aside:
         raise NaspError(
-            f"data.train_size={budget} is below the initial pool of framework.initial={initial} "
-            "labels: raise the one or lower the other"
+            f"{given} is below the initial pool of framework.initial={initial} labels: raise the "
+            "one or lower the other"
         )
     if size < LEAST:
         raise NaspError(
-            f"data.train_size={budget}: framework.initial={initial} makes an initial pool of "
+            f"{given}: framework.initial={initial} makes an initial pool of "
             f"{size}, and a fit needs at least {LEAST} labels: raise one of them"
         )
     return size
@@ -151,6 +157,31 @@ def choose_top(scores: Array, rows: Indices, labelled: Indices, count: int) -> I
     order = rows[np.argsort(-scores, kind="stable")]
     chosen: Indices = order[~np.isin(order, labelled)][:count]
     return chosen
+
+
+def buy(
+    labelled: Indices,
+    candidates: Indices,
+    share: float,
+    count: int,
+    generator: np.random.Generator,
+    rank: Callable[[Indices], Array],
+) -> Indices:
+    """The pool after one update: a random share of the space is ranked, its best are bought.
+
+    Args:
+        labelled: ``[n]`` rows in the pool.
+        candidates: ``[k]`` rows whose label can be bought.
+        share: of the candidates that is ranked.
+        count: how many are bought.
+        generator: of the share's draw.
+        rank: scores of rows, higher is better.
+
+    Returns:
+        ``[n + count]`` rows, in the order in which they were bought.
+    """
+    rows = draw_subset(candidates, labelled, int(len(candidates) * share), count, generator)
+    return np.concatenate([labelled, choose_top(rank(rows), rows, labelled, count)])
 
 
 def draw_batches(

@@ -11,3 +11,4 @@ class Supervised(Framework):
     """Nothing but the supervised phase."""
 
     lockstep: ClassVar[bool] = True
+    classical: ClassVar[bool] = True

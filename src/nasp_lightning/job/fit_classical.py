@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from hydra.utils import instantiate
 
 from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError
+from nasp_lightning.framework.base import Framework
+from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.estimation_code import ask_for_all, code_costs, fit_watched
 from nasp_lightning.predictor.base import ClassicalPredictor, ProbabilisticPredictor
 from nasp_lightning.run_folder import stem
@@ -39,7 +44,7 @@ def fit_classical(config: dict[str, Any], data: ArchitectureData, predictor: Any
     """Fit a classical predictor on the training labels and score the whole space.
 
     Args:
-        config: the run's; its framework must be ``supervised``, settings of the gradient training
+        config: the run's; its framework may choose the labels, settings of the gradient training
             (``trainer``, ``optimizer``, ``scheduler``, ``task``) have no effect.
         data: labels and graphs.
         predictor: see :class:`~nasp_lightning.predictor.base.ClassicalPredictor`.
@@ -47,10 +52,12 @@ def fit_classical(config: dict[str, Any], data: ArchitectureData, predictor: Any
     Raises:
         NaspError: if the predictor or the framework does not fit.
     """
-    check_classical(config, predictor)
+    framework = check_classical(config, predictor)
     needs_labels = bool(getattr(predictor, "needs_labels", True))
-    queried = len(data.train_indices) if needs_labels else 0
     began = time.perf_counter()
+    if needs_labels:
+        framework.gather(data, _Anew(config, data, predictor))
+    queried = len(data.train_indices) if needs_labels else 0
     fit_watched(config, data, predictor, data.training_labels.double().cpu().numpy())
     fit_seconds = time.perf_counter() - began
     ask_for_all(config, predictor, data)
@@ -73,20 +80,36 @@ def fit_classical(config: dict[str, Any], data: ArchitectureData, predictor: Any
     return ClassicalFit(scores, results)
 
 
-def check_classical(config: dict[str, Any], predictor: Any) -> None:
-    """Refuse what is no classical predictor, and frameworks that train by gradients."""
+class _Anew:
+    """Ranks rows by a copy of the predictor, fitted on the training set of the moment."""
+
+    def __init__(self, config: dict[str, Any], data: ArchitectureData, predictor: Any) -> None:
+        self._config, self._data, self._blank = config, data, copy.deepcopy(predictor)
+
+    def __call__(self, rows: Indices) -> Array:
+        fitted, data = copy.deepcopy(self._blank), self._data
+        fit_watched(self._config, data, fitted, data.training_labels.double().cpu().numpy())
+        data.need(rows)
+        return np.asarray(fitted.score(data.graphs[torch.from_numpy(rows)]), dtype=np.float64)
+
+
+def check_classical(config: dict[str, Any], predictor: Any) -> Framework:
+    """The framework; refuse what is no classical predictor, and one that trains by gradients."""
     name = stem(config["predictor"]["_target_"])
     if not isinstance(predictor, ClassicalPredictor):
         raise NaspError(
             f"predictor {name} is neither a torch.nn.Module nor has it the methods fit and score "
             "(see nasp_lightning/predictor/base.py)"
         )
-    framework = stem(config["framework"]["_target_"])
-    if framework != "supervised":
+    with constructing("framework"):
+        framework: Framework = instantiate(config["framework"])
+    if not framework.classical:
         raise NaspError(
-            f"framework={framework} trains by gradients, which predictor={name} does not have: "
-            "set framework=supervised, or choose a neural predictor"
+            f"framework={stem(config['framework']['_target_'])} trains by gradients, which "
+            f"predictor={name} does not have: set framework=supervised or batch_top_sampling, or "
+            "choose a neural predictor"
         )
+    return framework
 
 
 def calibration(data: ArchitectureData, predictor: ProbabilisticPredictor) -> dict[str, Any] | None:

@@ -199,7 +199,7 @@ def _fit_and_rank_classical(
         **identity(config, table, data),
         "encoding": data.space.encoding,
         **final,
-        "phases": {"supervised": final},
+        "phases": {stem(config["framework"]["_target_"]): final},
         "threads": torch.get_num_threads(),
         "versions": versions(),
     }
