@@ -7,14 +7,21 @@ from pathlib import Path
 import pytest
 
 from nasp_lightning.report import collect_runs, summarise
-from nasp_lightning.report.table import HEADER, build_tables, control_notice, to_csv, to_markdown
+from nasp_lightning.report.table import (
+    HEADER,
+    PAIRED,
+    build_tables,
+    control_notice,
+    to_csv,
+    to_markdown,
+)
 from tests.report.conftest import WriteRun, self_evolution
 
 
 def cells(tmp_path: Path, **options) -> list[dict[str, str]]:
     rows = summarise(collect_runs([tmp_path]), **options)
     return [
-        dict(zip(HEADER, line, strict=True))
+        dict(zip((*HEADER, PAIRED), line, strict=True))
         for table in build_tables(rows)
         for section in table.sections
         for line in section
@@ -32,6 +39,25 @@ def test_cells_of_a_comparable_row(write_run: WriteRun, tmp_path: Path):
         "labels": "424 + 200",
         "published": "0.722",
         "difference": "+0.018",
+        "over plain": "+0.040 (2 seeds)",
+    }
+
+
+def test_methods_are_set_beside_the_plain_one_seed_by_seed(write_run: WriteRun, tmp_path: Path):
+    """Seed 1 is hard: the mean over seeds 0 and 1 of the plain one is below what SM has on 0."""
+    write_run(seed=0, kendall_tau=0.70)
+    write_run(seed=1, kendall_tau=0.60)
+    write_run(seed=0, framework="seminas", kendall_tau=0.68)
+    gcn = {"variant": {"predictor.encoder": "gcn"}}
+    write_run(seed=1, kendall_tau=0.63, config_hash="a", **gcn)
+    write_run(seed=2, kendall_tau=0.90, config_hash="b", **gcn)
+    write_run(seed=0, predictor="mlp", framework="seminas", kendall_tau=0.5)
+    shown = {cell["method"]: cell["over plain"] for cell in cells(tmp_path)}
+    assert shown == {
+        "tnasp": "",
+        "tnasp + SM": "-0.020 (1 seed)",
+        "tnasp, GCN instead of transformer": "+0.030 (1 seed)",
+        "mlp + SM": "",
     }
 
 
@@ -39,7 +65,7 @@ def test_not_comparable_is_marked_with_its_reason(write_run: WriteRun, tmp_path:
     write_run(space_size=20001, partial=True, test_metric="validation_accuracy")
     rows = summarise(collect_runs([tmp_path]))
     (table,) = build_tables(rows)
-    assert table.sections[0][0][-2:] == ("(0.705)", "not comparable [1]")
+    assert table.sections[0][0][-3:] == ("(0.705)", "not comparable [1]", "")
     assert table.notes == [
         "20,001 of 423,624 architectures; "
         "tested on validation accuracy (mean), published test accuracy (mean)"
@@ -82,7 +108,7 @@ def test_markdown_is_a_table(write_run: WriteRun, tmp_path: Path):
     assert lines[0] == "## nasbench101, cifar10, source official, 423,624 architectures"
     body = [line.replace("\\|", "") for line in lines if line.startswith("|")]
     assert len(body) == 3
-    assert {line.count("|") for line in body} == {len(HEADER) + 1}
+    assert {line.count("|") for line in body} == {len(HEADER) + 2}
     assert any(line.startswith("- [1] changed: predictor.x=a|b") for line in lines)
 
 

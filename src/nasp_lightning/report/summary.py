@@ -49,6 +49,10 @@ class Row:
         queried_labels: all labels asked for, those included.
         codes: whether extra inputs (Estimation Codes, proxies) of architectures were used.
         code_labels: what those cost in labels, the mean over seeds; None where that is not stated.
+        taus: Kendall's tau of each seed.
+        over_plain: tau less that of the same predictor, trained plainly with the same loss and its
+            own settings, on the seeds that both have; None where there is none, or it is that.
+        pairs: number of those seeds.
         published: the paper's number, or None.
         reasons: why the two cannot be compared; empty where they can.
     """
@@ -74,6 +78,9 @@ class Row:
     queried_labels: int | None = None
     codes: bool = False
     code_labels: float | None = None
+    taus: tuple[float | None, ...] = ()
+    over_plain: float | None = None
+    pairs: int = 0
     published: Published | None = None
     reasons: tuple[str, ...] = ()
 
@@ -108,7 +115,7 @@ def summarise(
     groups: dict[Key, list[Run]] = defaultdict(list)
     for run in kept:
         groups[_key(run)].append(run)
-    rows = _tell_apart([_row(group, published) for group in groups.values()])
+    rows = _tell_apart(_paired([_row(group, published) for group in groups.values()]))
     if include_published:
         rows += _not_run(rows, published)
     return sorted(rows, key=_order)
@@ -285,9 +292,38 @@ def _row(runs: list[Run], published: Sequence[Published]) -> Row:
         queried_labels=max(run.queried_labels for run in runs),
         codes=codes,
         code_labels=None if code_labels is None else code_labels.mean,
+        taus=tuple(run.scores.get("kendall_tau") for run in runs),
         published=found,
         reasons=differences(run, found) if found is not None else (),
     )
+
+
+def _paired(rows: list[Row]) -> list[Row]:
+    """Set every method beside the plain one, seed by seed: seeds are not equally hard."""
+    plain = {
+        (_protocol(row.run), row.predictor, row.loss): dict(zip(row.seeds, row.taus, strict=True))
+        for row in rows
+        if row.run is not None and _is_plain(row)
+    }
+    return [
+        row
+        if row.run is None or _is_plain(row)
+        else _beside(row, plain.get((_protocol(row.run), row.predictor, row.loss), {}))
+        for row in rows
+    ]
+
+
+def _is_plain(row: Row) -> bool:
+    return row.framework == "supervised" and not row.control and not row.variant
+
+
+def _beside(row: Row, plain: Mapping[int, float | None]) -> Row:
+    gains = [
+        tau - base
+        for seed, tau in zip(row.seeds, row.taus, strict=True)
+        if tau is not None and (base := plain.get(seed)) is not None
+    ]
+    return replace(row, over_plain=statistics.fmean(gains), pairs=len(gains)) if gains else row
 
 
 def _is_control(run: Run) -> bool:
