@@ -13,6 +13,7 @@ spikenas_siamese_nsam_bts spikenas_siamese_bts
 spikenas_siamese_nsam_bts_shuffled spikenas_siamese_bts data.shuffle_features=0
 spikenas_naive_logistic spikenas_siamese_bts estimation_code=none predictor.nsam=false framework.initial=1 task.loss=logistic
 spikenas_siamese_nsam_bts_logistic spikenas_siamese_bts task.loss=logistic
+spikenas_siamese_delta spikenas_siamese_bts predictor.nsam=false framework.initial=1 predictor.delta=0.5
 spikenas_gp spikenas_gaussian_process
 spikenas_mv spikenas_multiview
 spikenas_gp_bts spikenas_gaussian_process framework=batch_top_sampling"
