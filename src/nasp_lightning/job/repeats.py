@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from nasp_lightning.benchmark.progress import EVERY_SECONDS
 from nasp_lightning.error import NaspError
 from nasp_lightning.storage import atomic_path
 
@@ -25,7 +26,6 @@ Array = npt.NDArray[Any]
 Item = TypeVar("Item")
 
 FOLDER = "repeats"
-EVERY_SECONDS = 30.0  # between two lines where there is no terminal
 
 
 @dataclass(frozen=True)
