@@ -100,7 +100,7 @@ def test_a_failed_variant_stops_no_other(calls: Path, tmp_path: Path) -> None:
     folder = next(path for path in FOLDERS if path.name == "siamese_spikenas")
     status, found = run(folder, calls)
     assert status == 1
-    assert len(sweeps_of(found)) == 11
+    assert len(sweeps_of(found)) == 13
     answer("exit 130\n", tmp_path)
     calls.unlink()
     status, found = run(folder, calls)

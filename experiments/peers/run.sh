@@ -13,4 +13,4 @@ $(whole nao)
 pinat
 brp
 bonas
-mlp"
+mlp" --plain

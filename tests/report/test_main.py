@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,20 @@ def test_published_numbers_need_no_runs(tmp_path: Path, capsys):
     with pytest.raises(SystemExit):
         main([])
     assert "name RUNS" in capsys.readouterr().err
+
+
+def test_plain_predictors_alone(write_run: WriteRun, tmp_path: Path, capsys):
+    write_run(**self_evolution(0.70))
+    write_run(seed=1, loss="logistic", kendall_tau=0.75)
+    write_run(seed=2, train_on_validation=True, variant={"data.train_on_validation": True})
+    write_run(predictor="nao", loss="own", kendall_tau=0.6)
+    path = tmp_path / "plain.csv"
+    assert main([str(tmp_path / "runs"), "--plain", "--csv", str(path)]) == 0
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["predictor"] for row in rows] == ["nao", "tnasp"]
+    assert float(rows[1]["kendall_tau_mean"]) == 0.70
+    assert "No control" not in capsys.readouterr().out
 
 
 def test_a_table_without_runs_is_one_line(write_run: WriteRun, tmp_path: Path, capsys):

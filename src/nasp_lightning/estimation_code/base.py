@@ -67,9 +67,10 @@ def own_code_cost(table: BenchmarkTable, epochs: int) -> float | None:
         epochs: of the code's training that are used.
     """
     training = table.provenance.get("training", {})
-    if "code" not in training:
+    images, recipe = training.get("code", {}).get("images"), training.get("recipe", {})
+    if images is None or not {"epochs", "images"} <= set(recipe):
         return None
-    return label_equivalents(epochs, training["code"]["images"], *label_training(table, 0, 0))
+    return label_equivalents(epochs, images, recipe["epochs"], recipe["images"])
 
 
 def check_codes(codes: Array, count: int, length: int) -> Array:

@@ -47,7 +47,12 @@ def report(options: argparse.Namespace) -> None:
     from nasp_lightning.report.published import of_table
     from nasp_lightning.report.published import to_csv as published_csv
     from nasp_lightning.report.regret import find_searches
-    from nasp_lightning.report.summary import choose_runs, only_table, summarise
+    from nasp_lightning.report.summary import (
+        choose_runs,
+        only_plain,
+        only_table,
+        summarise,
+    )
     from nasp_lightning.report.table import control_notice, print_tables, to_csv, to_markdown
     from nasp_lightning.storage import write_text
 
@@ -71,6 +76,8 @@ def report(options: argparse.Namespace) -> None:
         if problem.folder not in searched
     ]
     rows = summarise(found.runs, include_published=options.all) if found.runs else []
+    if options.plain:
+        rows = only_plain(rows)
     if options.table:
         rows = only_table(rows, published)
         searches = []
@@ -136,6 +143,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="only the methods and splits of a paper's table, and self-evolution's controls: "
         "--table 'TNASP supplementary Table 7'",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="only predictors trained plainly, as their own experiments do, no further frameworks",
     )
     parser.add_argument(
         "--published",

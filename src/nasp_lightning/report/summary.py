@@ -22,6 +22,7 @@ from nasp_lightning.report.published import (
 )
 
 CONTROL = "data.train_on_validation"
+OWN_LOSSES = ("mse", "own")  # of the experiments of neural predictors
 
 Key = tuple[object, ...]
 
@@ -310,6 +311,15 @@ def _paired(rows: list[Row]) -> list[Row]:
         if row.run is None or _is_plain(row)
         else _beside(row, plain.get((_protocol(row.run), row.predictor, row.loss), {}))
         for row in rows
+    ]
+
+
+def only_plain(rows: Sequence[Row]) -> list[Row]:
+    """Rows of plain training by a predictor's own recipe, its loss included, and its variants."""
+    return [
+        row
+        for row in rows
+        if row.framework == "supervised" and not row.control and row.loss in OWN_LOSSES
     ]
 
 
