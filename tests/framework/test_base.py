@@ -8,7 +8,7 @@ import torch
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.task.predictor import Phase, PredictorTask
-from tests.framework.runs import Linear, fit, make_data
+from tests.framework.runs import Linear, Stuck, fit, make_data, train
 
 
 class Recorder(Framework):
@@ -100,3 +100,34 @@ def test_the_results_of_past_phases_survive_a_kill() -> None:
     framework.phase_results = {"supervised": {"kendall_tau": 0.5}}
     other.load_state_dict(framework.state_dict())
     assert other.phase_results == framework.phase_results
+
+
+class Later(Framework):
+    """A second phase after the plain one."""
+
+    def further_phases(self) -> list[Phase]:
+        return [Phase("second", 26)]
+
+
+def test_patience_ends_a_phase_and_not_the_fit() -> None:
+    task, data, framework = PredictorTask(Stuck(), patience=2), make_data(), Later()
+    trainer = train(task, data, framework.prepare(task, data, 60), [framework])
+    assert [(phase.name, phase.epochs) for phase in task.phases] == [
+        ("supervised", 24),
+        ("second", 24),
+    ]
+    assert trainer.current_epoch == 48
+    assert set(framework.phase_results) == {"supervised"}
+
+
+def test_a_falling_loss_ends_no_phase() -> None:
+    task, data, framework = PredictorTask(Linear(), patience=30), make_data(), Later()
+    trainer = train(task, data, framework.prepare(task, data, 30), [framework])
+    assert trainer.current_epoch == 56
+    assert framework.ended == {}
+
+
+def test_a_checkpoint_of_before_there_was_patience_loads() -> None:
+    framework = Framework()
+    framework.load_state_dict({"phase_results": {"supervised": {}}})
+    assert framework.ended == {}
