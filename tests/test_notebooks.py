@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def read(path: Path) -> Any:
@@ -29,6 +31,14 @@ def test_committed_without_outputs(path: Path) -> None:
     for cell in code_cells(read(path)):
         assert cell.outputs == []
         assert cell.execution_count is None
+
+
+def test_methods_are_called_as_in_the_files_that_are_named() -> None:
+    text = "".join(cell.source for path in NOTEBOOKS for cell in read(path).cells)
+    named = re.findall(r"method `(\w+)`, as in `(nasp_lightning/[\w/]+\.py)`", text)
+    assert named
+    for method, file in named:
+        assert f"def {method}(" in (ROOT / "src" / file).read_text(encoding="utf-8"), method
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -257,6 +257,14 @@ def test_budgets_that_cannot_be(settings: dict[str, Any], sizes: dict[str, Any],
         BatchTopSampling(**settings).prepare(make_task(data), data, EPOCHS)
 
 
+def test_early_stopping_is_refused() -> None:
+    data = make_data()
+    task = make_task(data)
+    task.patience = 35
+    with pytest.raises(NaspError, match=r"task\.patience=35 .*: set task\.patience=null"):
+        BatchTopSampling().prepare(task, data, EPOCHS)
+
+
 class Counting:
     """Ranks by the true accuracy, so that its choice is known; notes what it was fitted on."""
 

@@ -95,6 +95,33 @@ def test_killed_run_ends_as_the_whole_one(tmp_path: Path) -> None:
     assert resumed.labelled.tolist() == whole.labelled.tolist()
 
 
+@pytest.mark.parametrize("kill", [None, 10, 23, 24, 30, 47])
+def test_a_round_that_stops_early_is_followed_by_the_next(tmp_path: Path, kill: int | None) -> None:
+    """Both rounds run and buy their labels, killed before an epoch or not."""
+
+    def train(kill: int | None) -> tuple[BRPSampling, PredictorTask, Recorder]:
+        data, framework, recorder = make_data(), BRPSampling(rounds=2), Recorder(kill)
+        task = PredictorTask(runs.Stuck(), patience=2)
+        runs.train_in(tmp_path, task, framework, data, 60, recorder)
+        return framework, task, recorder
+
+    if kill is not None:
+        with pytest.raises(runs.Killed):
+            train(kill)
+    framework, task, recorder = train(None)
+    assert [phase.epochs for phase in task.phases] == [24, 24]
+    assert recorder.counts == dict(list(enumerate([9] * 24 + [17] * 24))[kill or 0 :])
+    assert framework.phase_results["round_1"]["queried_labels"] == 9
+    assert len(framework.labelled) == 17
+
+
+def test_the_experiment_has_both_halves() -> None:
+    config = tiny.compose_config("+experiment=nb201_brp_sampling")
+    assert (config["framework"]["rounds"], config["framework"]["best"]) == (5, 0.5)
+    assert config["task"]["patience"] == 35
+    assert set(config["callbacks"]) == {"checkpoint", "monitor", "metrics_file", "progress"}
+
+
 def test_choice_of_a_round() -> None:
     candidates = np.arange(100, 120)
     scores = np.arange(20.0)

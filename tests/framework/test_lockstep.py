@@ -128,6 +128,12 @@ def test_what_can_be_trained_at_once(framework: Any, trainer: Any, words: str | 
     assert why_not_lockstep(Run(task, data, made), {**ADAM, **trainer}) == words
 
 
+def test_runs_that_may_stop_early_go_alone() -> None:
+    run = prepared(Supervised(), 0)
+    run.task.patience = 3
+    assert why_not_lockstep(run, ADAM) == "task.patience ends each run when its own loss says so"
+
+
 class Branching(Linear):
     """Asks for a value, which cannot be vectorised."""
 

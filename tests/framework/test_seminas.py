@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.seminas import SemiNAS
+from nasp_lightning.job import train_predictor
 from nasp_lightning.predictor.nao import NAO
 from nasp_lightning.predictor.neural_predictor import NeuralPredictor
 from nasp_lightning.space.base import Shape
@@ -209,6 +210,19 @@ def test_a_predictor_with_a_loss_of_its_own() -> None:
     task, recorder = fit(SemiNAS(**FRAMEWORK), data, predictor)
     assert task.loss_name == "own"
     assert len(recorder.rows[-1]) == 26
+
+
+def test_the_sizes_of_its_own_paper(tmp_path: Path) -> None:
+    """Composed as published; run with fewer architectures and epochs."""
+    whole = tiny.make_config("framework=seminas_original")["framework"]
+    sizes = {"amount": 10000, "epochs": 500, "iterations": 3, "accumulate": False, "up_sample": 10}
+    assert {name: whole[name] for name in sizes} == sizes
+    few = ("framework.amount=7", "framework.epochs=1", "trainer.max_epochs=1")
+    config = tiny.make_config("framework=seminas_original", *few)
+    results = train_predictor.run(config, tmp_path, tiny.tiny_table())
+    assert list(results["phases"]) == ["supervised", "seminas_1", "seminas_2", "seminas_3"]
+    assert results["framework"] == "seminas"
+    assert (results["queried_labels"], results["variant"]["framework.amount"]) == (20, 7)
 
 
 def test_predictors_without_scalar_scores_are_refused() -> None:

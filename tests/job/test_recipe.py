@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from nasp_lightning.cli import conf_dir
 from nasp_lightning.job.recipe import Setting, recipe
 from nasp_lightning.job.variant import variant
 from tests.tiny import compose_config
@@ -18,6 +21,15 @@ def test_values_stand_beside_the_defaults() -> None:
     nao = recipe("nasbench101", "nao")
     assert nao["trainer.max_epochs"] == Setting(1000, 300)
     assert nao["scheduler._target_"].default.endswith(".cosine")
+
+
+@pytest.mark.parametrize("predictor", ["nao", "brp", "bonas"])
+def test_a_predictor_says_where_its_recipe_is(predictor: str) -> None:
+    """Where the defaults are not how it was trained, its config names the experiments that are."""
+    text = (conf_dir() / "predictor" / f"{predictor}.yaml").read_text(encoding="utf-8")
+    for benchmark, prefix in (("nasbench101", "nb101"), ("nasbench201", "nb201")):
+        assert "trainer.max_epochs" in recipe(benchmark, predictor)
+        assert f"{prefix}_{predictor}" in text
 
 
 def test_no_experiment_no_recipe() -> None:

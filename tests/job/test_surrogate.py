@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.job.surrogate import TableSurrogate, logit_moments
 from nasp_lightning.metric.functional import kendall_tau
+from tests.framework.runs import Stuck
 from tests.job.test_search import make_words
 from tests.tiny import space, tiny_table
 
@@ -65,3 +68,36 @@ def test_a_predictor_that_is_not_sure_of_itself_is_refused(tmp_path: Path):
     surrogate, evaluator = make(tmp_path, "predictor=gradient_boosting")
     with pytest.raises(NaspError, match="predictor=gradient_boosting does not say how sure"):
         surrogate.posterior(evaluator.everything)
+
+
+def test_patience_ends_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    surrogate, evaluator = make(tmp_path, "trainer.max_epochs=60", "task.patience=2")
+    surrogate.make_predictor = lambda shape: Stuck()
+    order = Counting(surrogate.data.epoch_order)
+    monkeypatch.setattr(surrogate.data, "epoch_order", order)
+    surrogate.fit(evaluator.everything[:20], evaluator.row_labels[:20], seed=0)
+    assert order.epochs == list(range(24))
+
+
+class Counting:
+    """Notes the epochs whose batches are asked for."""
+
+    def __init__(self, order: Any) -> None:
+        self.order, self.epochs = order, list[int]()
+
+    def __call__(self, epoch: int) -> Any:
+        self.epochs.append(epoch)
+        return self.order(epoch)
+
+
+def test_callbacks_that_a_search_leaves_out_are_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    target = "+callbacks.mine._target_=lightning.pytorch.callbacks.EarlyStopping"
+    surrogate, evaluator = make(tmp_path, target)
+    for seed in (0, 1):
+        surrogate.fit(evaluator.everything[:20], evaluator.row_labels[:20], seed=seed)
+    warnings = [item.message for item in caplog.records if item.levelno == logging.WARNING]
+    assert warnings == [
+        "left out of this job's fits: callbacks.mine; task.patience ends a fit early"
+    ]

@@ -110,6 +110,40 @@ def test_the_plain_phase_of_self_evolution_is_the_plain_run(tmp_path: Path) -> N
     assert evolved["phases"]["supervised"]["kendall_tau"] == plain["kendall_tau"]
 
 
+STOPPER = (
+    "+callbacks.stopper._target_=lightning.pytorch.callbacks.EarlyStopping",
+    *("+callbacks.stopper.monitor=train/loss", "+callbacks.stopper.patience=1"),
+    *("+callbacks.stopper.min_delta=1000", "+callbacks.stopper.check_on_train_epoch_end=true"),
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (EVOLUTION, "after 2 epochs, before the end of supervised, self_evolution, without"),
+        (
+            ("framework=brp_sampling", "framework.rounds=2", "trainer.max_epochs=8"),
+            r"end of round_1, round_2, .*framework=brp_sampling: .*callbacks\.stopper=null",
+        ),
+    ],
+    ids=["self_evolution", "brp_sampling"],
+)
+def test_a_stopped_trainer_gives_no_framework_a_result(
+    tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(NaspError, match=told):
+        run(tmp_path / "run", *words, *STOPPER)
+    assert not (tmp_path / "run" / "results.json").exists()
+    continued, whole = run(tmp_path / "run", *words), run(tmp_path / "whole", *words)
+    assert continued["kendall_tau"] == whole["kendall_tau"]
+    assert epochs(tmp_path / "run") == epochs(tmp_path / "whole")
+
+
+def test_a_plain_fit_may_be_stopped(tmp_path: Path) -> None:
+    assert run(tmp_path, "trainer.max_epochs=8", *STOPPER)["phases"]["supervised"]
+    assert epochs(tmp_path) == [0, 1]
+
+
 def test_a_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(tmp_path)
     monkeypatch.setattr(train_predictor, "_fit_and_rank", lambda *_: pytest.fail("ran again"))
@@ -274,6 +308,7 @@ def test_ctrl_c_is_an_interrupt_and_the_run_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (["task.patience=0"], "task.patience=0: it must be a whole number"),
         (["task.loss=foo"], "task.loss=foo: choose mse, logistic or hinge"),
         (["data.train_size=0"], "data.train_size=0"),
         (["data.train_size=1000"], "but the benchmark has 100"),

@@ -35,6 +35,16 @@ def test_a_frameworks_settings() -> None:
     assert variant(config) == {"framework.targets": "gradient"}
 
 
+def test_a_variant_of_a_framework_is_named_by_what_it_changes() -> None:
+    assert variant(compose_config("framework=seminas_original")) == {
+        "framework.amount": 10000,
+        "framework.epochs": 500,
+        "framework.iterations": 3,
+        "framework.accumulate": False,
+        "framework.up_sample": 10,
+    }
+
+
 def test_a_predictor_of_ones_own_has_a_name_of_its_own() -> None:
     config = compose_config()
     config["predictor"] = {"_target_": "mine.Mine", "code": 3}

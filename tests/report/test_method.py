@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from nasp_lightning.job.recipe import recipe
+from nasp_lightning.job.variant import variant
 from nasp_lightning.report import Row, collect_runs, summarise
 from nasp_lightning.report.method import deviations, method_name
 from tests.report.conftest import WriteRun, self_evolution
+from tests.tiny import compose_config
 
 NAO = {name: item.value for name, item in recipe("nasbench101", "nao").items()}
 BONAS = {name: item.value for name, item in recipe("nasbench101", "bonas").items()}
@@ -39,6 +41,16 @@ def only_row(tmp_path: Path) -> Row:
             {"predictor": "nao", "framework": "seminas", "loss": "own", "variant": NAO},
             "nao + SM",
             0.670,
+        ),
+        (
+            {
+                "predictor": "nao",
+                "framework": "seminas",
+                "loss": "own",
+                "variant": {**NAO, **variant(compose_config("framework=seminas_original"))},
+            },
+            "nao + SM, SemiNAS' own sizes",
+            None,
         ),
         ({"predictor": "bonas", "loss": "own", "variant": BONAS}, "bonas", None),
         ({"predictor": "mlp"}, "mlp", None),

@@ -80,7 +80,11 @@ class Progress(Callback):
             )
         else:
             self._bar.update(
-                self._task, completed=trainer.current_epoch + 1, description=phase, values=values
+                self._task,
+                total=trainer.max_epochs,  # less, where a phase was ended early
+                completed=trainer.current_epoch + 1,
+                description=phase,
+                values=values,
             )
 
     def on_train_batch_end(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,16 +14,19 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.framework.patience import Patience
 from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
+
+log = logging.getLogger(__name__)
 
 
 class Framework(Callback):
     """How a predictor is trained: a list of phases, and what happens in them.
 
     The first phase is the plain, supervised one, so that one fit yields both the plain result and
-    the framework's. A phase begins with a fresh optimizer. State that a subclass keeps in
-    :meth:`state_dict` survives a kill.
+    the framework's. A phase begins with a fresh optimizer, and ends before its planned epochs where
+    ``task.patience`` says so. State that a subclass keeps in :meth:`state_dict` survives a kill.
 
     Attributes:
         lockstep: whether several runs may be trained at once, each with a framework of its own:
@@ -30,12 +35,15 @@ class Framework(Callback):
         classical: whether it serves predictors without gradient training as well (:meth:`gather`).
         evaluate: called at the end of each phase but the last; its results are kept under the
             phase's name in ``phase_results``.
+        ended: epochs of the phases that were ended before their planned ones, by their index.
     """
 
     lockstep: ClassVar[bool] = False
     classical: ClassVar[bool] = False
 
     def __init__(self) -> None:
+        self.patience = Patience()
+        self.ended: dict[int, int] = {}
         self.evaluate: Callable[[], dict[str, Any]] = dict
         self.phase_results: dict[str, dict[str, Any]] = {}
 
@@ -75,8 +83,15 @@ class Framework(Callback):
         """Set the task's phases; returns the number of epochs in all."""
         check_whole("trainer.max_epochs", supervised_epochs)
         self.check(task, data)
+        self.patience = Patience(task.patience)
         task.phases = [Phase("supervised", supervised_epochs), *self.further_phases()]
         return sum(phase.epochs for phase in task.phases)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the phases again that a killed run had ended."""
+        task, _ = self._parts(trainer, pl_module)
+        for index, epochs in self.ended.items():
+            _shorten(trainer, task, index, epochs)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a phase when its first epoch comes."""
@@ -85,6 +100,7 @@ class Framework(Callback):
         if epoch > 0:
             self.resume(task.phases[index], task, data)
             return
+        self.patience.begin()
         if index > 0:
             trainer.strategy.setup_optimizers(trainer)
         self.begin_phase(task.phases[index], task, data)
@@ -93,6 +109,8 @@ class Framework(Callback):
         """Let the framework act; evaluate where a phase but the last ends."""
         task, data = self._parts(trainer, pl_module)
         index, epoch = task.phase_of(trainer.current_epoch)
+        if self.patience.spent(epoch, task.epoch_loss):
+            self._end_early(trainer, task, index, epoch + 1)
         phase = task.phases[index]
         self.end_epoch(phase, task, data)
         if epoch == phase.epochs - 1 and index < len(task.phases) - 1:
@@ -104,13 +122,31 @@ class Framework(Callback):
                 "queried_codes": data.queried_codes,
             }
 
+    def _end_early(self, trainer: Trainer, task: PredictorTask, index: int, epochs: int) -> None:
+        phase = task.phases[index]
+        if epochs == phase.epochs:
+            return
+        log.info(
+            "%s ends after %d of %d epochs: %d have not lowered its loss",
+            *(phase.name, epochs, phase.epochs, self.patience.epochs),
+        )
+        self.ended[index] = epochs
+        _shorten(trainer, task, index, epochs)
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
-        return {"phase_results": self.phase_results}
+        return {
+            "phase_results": self.phase_results,
+            "ended": self.ended,
+            "patience": self.patience.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the state of a killed run."""
         self.phase_results = state_dict["phase_results"]
+        if "patience" in state_dict:  # not in checkpoints of before there was any
+            self.ended = state_dict["ended"]
+            self.patience.load_state_dict(state_dict["patience"])
 
     @staticmethod
     def _parts(
@@ -120,6 +156,12 @@ class Framework(Callback):
         assert isinstance(pl_module, PredictorTask)
         assert isinstance(data, ArchitectureData)
         return pl_module, data
+
+
+def _shorten(trainer: Trainer, task: PredictorTask, index: int, epochs: int) -> None:
+    """Let a phase be of so many epochs, and the fit be so much shorter."""
+    task.phases[index] = replace(task.phases[index], epochs=epochs)
+    trainer.fit_loop.max_epochs = sum(phase.epochs for phase in task.phases)
 
 
 def scale_by(data: ArchitectureData, rows: Indices) -> None:

@@ -115,8 +115,13 @@ class BatchTopSampling(Framework):
         self._next_epoch = 0
 
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
-        """Refuse budgets beyond the space."""
+        """Refuse early stopping, and budgets beyond the space."""
         check_growing("top sampling", data)
+        if task.patience is not None:
+            raise NaspError(
+                f"task.patience={task.patience} does not go with top sampling, whose "
+                "labels are bought in epochs planned before: set task.patience=null"
+            )
         self._check_budget(data)
 
     def _check_budget(self, data: ArchitectureData) -> None:

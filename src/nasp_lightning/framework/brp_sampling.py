@@ -5,7 +5,8 @@ published code (half of a round the best predicted, half random). A budget of ``
 labels is spent in equal rounds. The first is random; after each, the candidates are halved to
 those predicted better, and the next round takes the α best of them and others at random.
 Training goes on with the predictor as it is; its round r lasts r times as long as the first, so
-that the last has ``trainer.max_epochs``.
+that the last has ``trainer.max_epochs``. With ``task.patience`` (published: 35) a round ends when
+its loss has stopped falling, and the next one's labels are bought.
 
 Example:
     ``python -m nasp_lightning +experiment=nb201_brp_sampling``

@@ -238,6 +238,8 @@ def why_not_lockstep(run: Run, settings: dict[str, Any]) -> str | None:
     name = type(run.framework).__name__
     if not run.framework.lockstep:
         return f"framework {name} trains one run at a time"
+    if run.task.patience is not None:
+        return "task.patience ends each run when its own loss says so"
     if settings.get("precision") not in (None, 32, "32", "32-true"):
         return f"trainer.precision={settings['precision']} is not 32-true"
     known = ("max_epochs", "accelerator", "precision", "gradient_clip_val")

@@ -3,8 +3,7 @@
 Luo et al., "Semi-Supervised Neural Architecture Search", NeurIPS 2020 (arXiv 2002.10389). The
 defaults are TNASP's use of it (Lu et al., NeurIPS 2021, supplementary B, rows "+ SM" of Table 7):
 predict the accuracy of another 100 architectures, add them to the training set, train 50 epochs,
-and that twice. The paper's own form (section 4.1 and its code) is ``amount=10000 epochs=500
-iterations=3 accumulate=false up_sample=10``.
+and that twice. The sizes of SemiNAS' own paper are ``framework=seminas_original``.
 
 Example:
     ``python -m nasp_lightning +experiment=nb201_tnasp_sm``

@@ -19,7 +19,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.job.construction import constructing
-from nasp_lightning.run_folder import config_hash
+from nasp_lightning.run_folder import config_hash, stem
 from nasp_lightning.task.predictor import PredictorTask
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,11 @@ def fit(
     framework: Framework,
     max_epochs: int,
 ) -> tuple[Trainer, float]:
-    """Train through all phases, from the checkpoint if there is one."""
+    """Train through all phases, from the checkpoint if there is one.
+
+    Raises:
+        NaspError: if something stopped the training before the last of several phases was over.
+    """
     callbacks = make_callbacks(config, folder)
     clock = next((item for item in callbacks if isinstance(item, ClockCheckpoint)), None)
     settings = {**config["trainer"], "max_epochs": max_epochs}
@@ -77,7 +81,56 @@ def fit(
         data.training_indices.to(trainer.strategy.root_device),
         data.training_labels.to(trainer.strategy.root_device),
     )
-    return trainer, fit_or_resume(trainer, task, data, clock)
+    seconds = fit_or_resume(trainer, task, data, clock)
+    check_phases(config, task, trainer.current_epoch)
+    return trainer, seconds
+
+
+def check_phases(config: Config, task: PredictorTask, epochs: int) -> None:
+    """Refuse a fit that ended before all of its phases; a single phase may be as short as asked.
+
+    Args:
+        config: whose callbacks may have stopped it.
+        task: with its phases.
+        epochs: that were trained.
+
+    Raises:
+        NaspError: with the remedy.
+    """
+    if len(task.phases) == 1 or epochs >= sum(phase.epochs for phase in task.phases):
+        return
+    index, _ = task.phase_of(epochs)
+    missing = ", ".join(phase.name for phase in task.phases[index:])
+    suspects = " ".join(f"callbacks.{name}=null" for name in own_callbacks(config))
+    remedy = f"set {suspects} and run it again, it goes on" if suspects else "do not limit trainer"
+    raise NaspError(
+        f"training was stopped after {epochs} epochs, before the end of {missing}, without which "
+        f"there is no result of framework={stem(config['framework']['_target_'])}: {remedy}; "
+        "task.patience ends a phase early and lets the next begin"
+    )
+
+
+def own_callbacks(config: Config) -> list[str]:
+    """Names of the callbacks that are not this project's, which only show, save and write."""
+    return [
+        name
+        for name, settings in config["callbacks"].items()
+        if isinstance(settings, dict)
+        and not str(settings.get("_target_")).startswith("nasp_lightning.callbacks.")
+    ]
+
+
+def without_callbacks(config: Config) -> Config:
+    """The config of a fit that is one of many: nothing of it is shown, saved or logged.
+
+    Callbacks of the user's own are left out too, with a warning.
+    """
+    if own := own_callbacks(config):
+        log.warning(
+            "left out of this job's fits: %s; task.patience ends a fit early",
+            ", ".join(f"callbacks.{name}" for name in own),
+        )
+    return {**config, "callbacks": {}, "logger": None}
 
 
 def fit_or_resume(

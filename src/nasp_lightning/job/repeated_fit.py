@@ -22,7 +22,7 @@ from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.estimation_code import ask_for_all, check_reads
 from nasp_lightning.job.evaluation import check_scores
 from nasp_lightning.job.fit_classical import check_classical, fit_classical
-from nasp_lightning.job.fit_neural import fit, make_task
+from nasp_lightning.job.fit_neural import fit, make_task, without_callbacks
 from nasp_lightning.job.train_predictor import set_threads
 from nasp_lightning.run_folder import stem
 from nasp_lightning.space.base import Array
@@ -79,7 +79,7 @@ class Repeated:
         compiled: bool = False,
     ) -> None:
         self.compiled = compiled
-        self.config, self.folder, self.data = config, folder, data
+        self.config, self.folder, self.data = without_callbacks(config), folder, data
         predictor = self._new_predictor(config, data)
         self.neural = isinstance(predictor, nn.Module)
         reason: str | None = None
@@ -147,8 +147,7 @@ class Repeated:
     def _fit_alone(self, seed: int) -> Fitted:
         run, epochs = self.prepare(seed)
         set_threads(self.config.get("threads"), fitting=True)
-        config = {**with_seed(self.config, seed), "callbacks": {}, "logger": None}
-        fit(config, self.folder, run.task, run.data, run.framework, epochs)
+        fit(self.config, self.folder, run.task, run.data, run.framework, epochs)
         set_threads(self.config.get("threads"), fitting=False)
         return self._ranked(run)
 

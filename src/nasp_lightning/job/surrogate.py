@@ -11,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import seed_everything
 from torch import Tensor, nn
 
 from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture
 from nasp_lightning.evaluator.table import rows_of
+from nasp_lightning.framework.base import Framework
 from nasp_lightning.job.construction import constructing
 from nasp_lightning.job.estimation_code import check_reads, fit_watched
-from nasp_lightning.job.fit_neural import make_task
+from nasp_lightning.job.fit_neural import fit, make_task, without_callbacks
 from nasp_lightning.job.train_predictor import make_data, set_threads
 from nasp_lightning.predictor.base import ClassicalPredictor
 from nasp_lightning.run_folder import stem
 from nasp_lightning.space.base import Graphs, Space
-from nasp_lightning.task.predictor import Phase
 
 Array = npt.NDArray[Any]
 Config = dict[str, Any]
@@ -42,7 +42,7 @@ class TableSurrogate:
     """The config's predictor, neural or classical, on the rows of one table.
 
     A neural one is trained as ``framework=supervised`` does, by the config's task, optimizer,
-    schedule and trainer. Nothing of the table's labels is read here.
+    schedule, trainer and patience. Nothing of the table's labels is read here.
 
     Args:
         config: resolved config.
@@ -61,7 +61,7 @@ class TableSurrogate:
                 f"framework={framework} asks for labels of its own, which a search could not "
                 "count: set framework=supervised"
             )
-        self.config, self.folder = config, folder
+        self.config, self.folder = without_callbacks(config), folder
         # The split is the search's business: a smallest one stands in until the first fit.
         settings = {"train_size": 1, "validation_size": 0, "train_on_validation": False}
         small = {**config, "data": {**config["data"], **settings, "test_size": "all"}}
@@ -146,26 +146,14 @@ class TableSurrogate:
         return predictor
 
     def _train(self, indices: Tensor, labels: Tensor) -> None:
-        data, epochs = self.data, self.config["trainer"]["max_epochs"]
-        check_whole("trainer.max_epochs", epochs)
+        data = self.data
         task = make_task(self.config, self.predictor, data)
-        task.phases = [Phase("supervised", epochs)]
-        with constructing("trainer"):
-            trainer = Trainer(
-                **self.config["trainer"],
-                devices=1,
-                logger=False,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-                limit_val_batches=0,
-                default_root_dir=self.folder,
-            )
+        with constructing("framework"):
+            framework: Framework = instantiate(self.config["framework"])
+        epochs = framework.prepare(task, data, self.config["trainer"]["max_epochs"])
+        data.set_training(indices, labels)
+        trainer, _ = fit(self.config, self.folder, task, data, framework, epochs)
         device = trainer.strategy.root_device
-        data.graphs = data.graphs.to(device)
-        data.set_training(indices.to(device), labels.to(device))
-        trainer.fit(task, datamodule=data)
         self.device, data.graphs = device, data.graphs.to("cpu")
         if hasattr(self.predictor, "fit_posterior"):
             self.predictor.to(device).fit_posterior(

@@ -25,6 +25,8 @@ PHRASES = {
     "predictor.encoder=mlp": "MLP instead of transformer",
     "predictor.heads=4, predictor.invariant_heads=0": "self-attention heads only",
     REPAIRED: "repaired graph branches",
+    "framework.accumulate=false, framework.amount=10000, framework.epochs=500, "
+    "framework.iterations=3, framework.up_sample=10": "SemiNAS' own sizes",
     "predictor.nsam=true": "NSAM",
     "estimation_code=null": "naive",
     "estimation_code=proxy": "proxy as code",

@@ -14,7 +14,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from nasp_lightning.data.architectures import Batch
-from nasp_lightning.error import NaspError
+from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.space.base import Graphs, Shape
 from nasp_lightning.task.loss import RANKING_LOSSES, make_loss
 
@@ -46,6 +46,8 @@ class PredictorTask(LightningModule):
             ``pairwise`` is true only ranks.
         loss: ``mse``, ``logistic`` or ``hinge``.
         margin: of the hinge loss.
+        patience: epochs without a lower training loss that end a phase before its planned ones,
+            see :mod:`~nasp_lightning.framework.patience`; None: none do.
         optimizer: from parameters to an optimizer.
         schedule: from (epoch, epochs) of a phase to a factor of the learning rate.
         config: the run's resolved config, kept in every checkpoint.
@@ -68,6 +70,7 @@ class PredictorTask(LightningModule):
         predictor: nn.Module,
         loss: str = "mse",
         margin: float = 0.1,
+        patience: int | None = None,
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         schedule: Callable[[int, int], float] | None = None,
         config: dict[str, Any] | None = None,
@@ -75,7 +78,9 @@ class PredictorTask(LightningModule):
         label_scale: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         super().__init__()
-        self.predictor = predictor
+        if patience is not None:
+            check_whole("task.patience", patience)
+        self.predictor, self.patience = predictor, patience
         self.own_loss: OwnLoss | None = getattr(predictor, "training_loss", None)
         self.loss_function = make_loss(loss, margin)
         rank_by = getattr(predictor, "rank_by", None)
