@@ -7,7 +7,7 @@
 #   VARIANTS  these variants alone, by name
 #   LABELS    N (30,60,100,150,200); TOP_K the K (30); REPEATS of each point (100)
 #   WORDS     further words for every run, such as trainer.max_epochs=2 for a trial, or job.compile=true where there is a
-#             C++ compiler: half the time of a neural predictor's 100 repeats (leave the Gaussian processes out: VARIANTS)
+#             C++ compiler: half the time of 100 repeats
 # A failed run stops no other: the report is written, and the script ends with an error. Ctrl-C ends all of it.
 set -euf
 runs=${RUNS:-runs}

@@ -78,7 +78,6 @@ class Repeated:
         chunk: int | None = None,
         compiled: bool = False,
     ) -> None:
-        self.compiled = compiled
         self.config, self.folder, self.data = without_callbacks(config), folder, data
         predictor = self._new_predictor(config, data)
         self.neural = isinstance(predictor, nn.Module)
@@ -95,7 +94,8 @@ class Repeated:
             reason = f"predictor={stem(config['predictor']['_target_'])} has no gradient training"
         if batched and reason is not None:
             raise NaspError(f"job.batched=true: {reason}; set job.batched=false")
-        if compiled and (batched is False or reason is not None):
+        self.compiled = compiled and self.neural  # of others there is nothing to compile
+        if self.compiled and (batched is False or reason is not None):
             raise NaspError(
                 f"job.compile=true: {reason or 'job.batched is false'}, and only repeats that are "
                 "one computation are compiled; leave it out"
