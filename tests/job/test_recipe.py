@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nasp_lightning.cli import conf_dir
-from nasp_lightning.job.recipe import Setting, recipe
+from nasp_lightning.job.recipe import Setting, not_followed, recipe
 from nasp_lightning.job.variant import variant
 from tests.tiny import compose_config
 
@@ -30,6 +30,19 @@ def test_a_predictor_says_where_its_recipe_is(predictor: str) -> None:
     for benchmark, prefix in (("nasbench101", "nb101"), ("nasbench201", "nb201")):
         assert "trainer.max_epochs" in recipe(benchmark, predictor)
         assert f"{prefix}_{predictor}" in text
+
+
+def test_training_otherwise_than_published_is_told() -> None:
+    assert (
+        not_followed("nasbench101", "nao", variant(compose_config("+experiment=nb101_nao"))) is None
+    )
+    told = not_followed(
+        "nasbench101", "nao", variant(compose_config("+experiment=nb101_tnasp", "predictor=nao"))
+    )
+    assert told is not None
+    assert "+experiment=nb101_nao has" in told
+    assert "trainer.max_epochs=1000" in told
+    assert not_followed("nasbench101", "tnasp", {"predictor.layers": 2}) is None
 
 
 def test_no_experiment_no_recipe() -> None:

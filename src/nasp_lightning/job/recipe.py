@@ -13,6 +13,7 @@ from nasp_lightning.job.variant import variant
 
 EXPERIMENTS = {"nasbench101": "nb101", "nasbench201": "nb201"}  # what their names begin with
 CODE = "estimation_code"
+TRAINING = ("optimizer", "scheduler", "trainer", "task", "data")
 GROUPS = ("predictor", "framework", "optimizer", "scheduler", "trainer", "task", "data")
 
 
@@ -67,6 +68,28 @@ def recipe(benchmark: str, predictor: str) -> Mapping[str, Setting]:
         for setting, value in variant(config).items()
         if "${" not in json.dumps(value)
     }
+
+
+def not_followed(benchmark: str, predictor: str, own: Mapping[str, Any]) -> str | None:
+    """A line for the user where a run trains a predictor otherwise than its own experiment does.
+
+    Args:
+        benchmark: such as ``nasbench201``.
+        predictor: such as ``nao``.
+        own: the run's :func:`~.variant.variant`.
+    """
+    other = [
+        f"{name}={json.dumps(setting.value)}"
+        for name, setting in recipe(benchmark, predictor).items()
+        if name.split(".")[0] in TRAINING and own.get(name, setting.default) != setting.value
+    ]
+    if not other:
+        return None
+    experiment = f"{EXPERIMENTS.get(benchmark, benchmark)}_{predictor}"
+    return (
+        f"this run does not train predictor={predictor} as it was published: "
+        f"+experiment={experiment} has {', '.join(other)}"
+    )
 
 
 def _choices(entries: list[Any]) -> dict[str, str]:

@@ -34,6 +34,7 @@ from nasp_lightning.job.estimation_code import (
 from nasp_lightning.job.evaluation import ranking_results
 from nasp_lightning.job.fit_neural import check_checkpoint, fit, make_logger, make_task
 from nasp_lightning.job.provenance import source, versions
+from nasp_lightning.job.recipe import not_followed
 from nasp_lightning.job.variant import variant
 from nasp_lightning.logger import closed_on_failure
 from nasp_lightning.run_folder import method_hash, run_once, stem
@@ -287,6 +288,9 @@ def describe(config: Config, table: BenchmarkTable, data: ArchitectureData, fold
         ", PARTIAL" if table.provenance.get("partial") else "",
         *(data.train_metric.quantity, data.dataset, data.split_name, data.seed, folder),
     )
+    predictor = stem(config["predictor"]["_target_"])
+    if told := not_followed(config["benchmark"]["name"], predictor, variant(config)):
+        log.info("%s", told)
 
 
 def write_predictions(folder: Path, scores: Array, data: ArchitectureData) -> None:
