@@ -104,6 +104,11 @@ def test_top_sampling(framework: str, tmp_path: Path) -> None:
     assert labels[bought[6:]].mean() > labels[random[6:]].mean()
 
 
+def test_settings_of_a_framework_that_an_experiment_had_chosen(tmp_path: Path) -> None:
+    words = ("predictor=gaussian_process", "framework=supervised", "+framework.iterations=3")
+    assert run(make_config(*words), tmp_path, tiny_table())["framework"] == "supervised"
+
+
 def test_what_is_no_predictor_is_refused(tmp_path: Path) -> None:
     config = make_config("predictor=gaussian_process")
     config["predictor"] = {"_target_": "types.SimpleNamespace", "_partial_": True}

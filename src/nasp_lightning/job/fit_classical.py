@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
@@ -52,10 +52,12 @@ def fit_classical(config: dict[str, Any], data: ArchitectureData, predictor: Any
     Raises:
         NaspError: if the predictor or the framework does not fit.
     """
-    framework = check_classical(config, predictor)
+    kind = check_classical(config, predictor)
     needs_labels = bool(getattr(predictor, "needs_labels", True))
     began = time.perf_counter()
-    if needs_labels:
+    if needs_labels and kind.gather is not Framework.gather:
+        with constructing("framework"):
+            framework: Framework = instantiate(config["framework"])
         framework.gather(data, _Anew(config, data, predictor))
     queried = len(data.train_indices) if needs_labels else 0
     fit_watched(config, data, predictor, data.training_labels.double().cpu().numpy())
@@ -93,8 +95,11 @@ class _Anew:
         return np.asarray(fitted.score(data.graphs[torch.from_numpy(rows)]), dtype=np.float64)
 
 
-def check_classical(config: dict[str, Any], predictor: Any) -> Framework:
-    """The framework; refuse what is no classical predictor, and one that trains by gradients."""
+def check_classical(config: dict[str, Any], predictor: Any) -> type[Framework]:
+    """The framework's class; refuse one that trains by gradients, and what is no such predictor.
+
+    Settings of the framework that an experiment has for another one are not looked at.
+    """
     name = stem(config["predictor"]["_target_"])
     if not isinstance(predictor, ClassicalPredictor):
         raise NaspError(
@@ -102,14 +107,14 @@ def check_classical(config: dict[str, Any], predictor: Any) -> Framework:
             "(see nasp_lightning/predictor/base.py)"
         )
     with constructing("framework"):
-        framework: Framework = instantiate(config["framework"])
-    if not framework.classical:
+        kind: type[Framework] = get_class(config["framework"]["_target_"])
+    if not kind.classical:
         raise NaspError(
             f"framework={stem(config['framework']['_target_'])} trains by gradients, which "
             f"predictor={name} does not have: set framework=supervised or batch_top_sampling, or "
             "choose a neural predictor"
         )
-    return framework
+    return kind
 
 
 def calibration(data: ArchitectureData, predictor: ProbabilisticPredictor) -> dict[str, Any] | None:
