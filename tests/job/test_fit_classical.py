@@ -109,6 +109,12 @@ def test_settings_of_a_framework_that_an_experiment_had_chosen(tmp_path: Path) -
     assert run(make_config(*words), tmp_path, tiny_table())["framework"] == "supervised"
 
 
+def test_an_unknown_framework_is_one_sentence(tmp_path: Path) -> None:
+    config = make_config("predictor=gaussian_process", "framework._target_=nasp_lightning.no.Such")
+    with pytest.raises(NaspError, match=r"^framework: Error loading 'nasp_lightning.no.Such'"):
+        run(config, tmp_path, tiny_table())
+
+
 def test_what_is_no_predictor_is_refused(tmp_path: Path) -> None:
     config = make_config("predictor=gaussian_process")
     config["predictor"] = {"_target_": "types.SimpleNamespace", "_partial_": True}

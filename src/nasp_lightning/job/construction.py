@@ -25,7 +25,10 @@ def constructing(group: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InstantiationException, TypeError, ValueError, MisconfigurationException) as error:
+    except (
+        *(InstantiationException, MisconfigurationException),
+        *(TypeError, ValueError, ImportError),
+    ) as error:
         cause = error.__cause__ if isinstance(error, InstantiationException) else error
         if isinstance(cause, NaspError):
             raise cause from error
