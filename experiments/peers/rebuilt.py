@@ -213,7 +213,7 @@ def measure(table: Any, predictor: str, labels: int, seed: int) -> float:
     with torch.no_grad():
         parts = torch.arange(len(table)).split(2000)
         scores = [network({k: v[part] for k, v in batch.items()}) for part in parts]
-    return float(kendalltau(torch.cat(scores).numpy(), data.all_labels)[0])
+    return float(kendalltau(torch.cat(scores).numpy(), data.true_accuracy)[0])
 
 
 def main() -> None:
