@@ -90,12 +90,12 @@ def test_plans_that_cannot_be(settings: dict[str, Any], said: str) -> None:
 
 def test_a_subset_has_enough_to_choose_from() -> None:
     candidates, labelled = np.arange(50), np.arange(40)
-    rows = draw_subset(candidates, labelled, 5, 4, np.random.default_rng(0))
+    rows = draw_subset(candidates, labelled, 0.1, 4, np.random.default_rng(0))
     assert len(set(rows)) == len(rows)
     assert np.sum(rows >= 40) == 4
-    few = draw_subset(candidates, labelled[:3], 20, 4, np.random.default_rng(0))
+    few = draw_subset(candidates, labelled[:3], 0.4, 4, np.random.default_rng(0))
     assert len(few) == 20
-    whole = draw_subset(candidates, labelled, 50, 10, np.random.default_rng(0))
+    whole = draw_subset(candidates, labelled, 1.0, 10, np.random.default_rng(0))
     assert sorted(whole) == list(range(50))
 
 

@@ -306,7 +306,8 @@ class ProxyCode(EstimationCode):
 
 def _columns_cost(table: BenchmarkTable, names: Sequence[str]) -> float | None:
     """Label equivalents: nothing for proxies, a short training where a column is its loss."""
-    epochs = [int(name.removeprefix(LOSS)) for name in names if name.startswith(LOSS)]
+    ends = [name.removeprefix(LOSS) for name in names if name.startswith(LOSS)]
+    epochs = [int(end) for end in ends if end.isdigit()]
     return own_code_cost(table, max(epochs)) if epochs else 0.0
 
 

@@ -226,10 +226,8 @@ class BatchTopSampling(Framework):
 
     def _select(self, task: PredictorTask, data: ArchitectureData, epoch: int) -> None:
         """Buy the label of the best predicted architecture; keep or put back the best weights."""
-        candidates = candidate_rows(data)
         generator = np.random.default_rng([data.seed, DRAW_SELECTION, epoch])
-        size = int(len(candidates) * self.share)
-        rows = draw_subset(candidates, self.labelled, size, 1, generator)
+        rows = draw_subset(candidate_rows(data), self.labelled, self.share, 1, generator)
         top = rows[np.argmax(self._rank(task, data, rows))]
         self.selected = np.append(self.selected, top)
         label = float(data.all_labels[top])

@@ -12,9 +12,8 @@ predictor draws random numbers in training (dropout), runs draw their own, other
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,6 +22,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from nasp_lightning.compiling import compiling
 from nasp_lightning.data.architectures import ArchitectureData, batch_slices
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
@@ -31,6 +31,8 @@ from nasp_lightning.space.base import Graphs
 from nasp_lightning.task.predictor import PredictorTask, check_loss
 
 Tensors = dict[str, Tensor]
+
+COMPILER = "install a C++ compiler, or leave job.compile out"
 
 # Optimizers that treat every number by itself: those of stacked tensors are those of each run.
 ELEMENTWISE = (
@@ -173,7 +175,7 @@ def _train_epoch(
     steps = 0
     for part in batch_slices(rows.shape[1], data.batch_size, data.drop_last):
         optimizer.zero_grad()
-        with compiling():
+        with compiling("the training step", COMPILER):
             losses = stacked.losses(gather(data.graphs, rows[:, part]), labels[:, part])
             losses.sum().backward()  # type: ignore[no-untyped-call]
         if clip is not None:
@@ -183,21 +185,6 @@ def _train_epoch(
         steps += 1
     for loss in total.tolist():
         check_loss(loss / max(1, steps), epoch)
-
-
-@contextlib.contextmanager
-def compiling() -> Iterator[None]:
-    """Turn what a compiler says into one sentence."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise
-        told = " ".join(str(error).split())[:160]
-        raise NaspError(
-            f"torch.compile cannot compile the training step here ({told}): install a C++ "
-            "compiler, or leave job.compile out"
-        ) from error
 
 
 def gather(graphs: Graphs, rows: Tensor) -> Graphs:

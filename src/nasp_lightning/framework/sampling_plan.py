@@ -134,7 +134,7 @@ def update_epochs(epochs: int, updates: int, schedule: str) -> tuple[int, ...]:
 def draw_subset(
     candidates: Indices,
     labelled: Indices,
-    size: int,
+    share: float,
     count: int,
     generator: np.random.Generator,
 ) -> Indices:
@@ -143,11 +143,11 @@ def draw_subset(
     Args:
         candidates: ``[k]`` rows of the space.
         labelled: rows that are in the pool already; they can be drawn but not chosen.
-        size: how many to draw; more if fewer than ``count`` of them were free.
+        share: of the candidates to draw; more if fewer than ``count`` of them were free.
         count: how many will be chosen.
         generator: of the draw.
     """
-    order = generator.permutation(candidates)
+    order, size = generator.permutation(candidates), int(len(candidates) * share)
     enough = np.searchsorted(np.cumsum(~np.isin(order, labelled)), count) + 1
     return order[: max(size, int(enough))]
 
@@ -180,7 +180,7 @@ def buy(
     Returns:
         ``[n + count]`` rows, in the order in which they were bought.
     """
-    rows = draw_subset(candidates, labelled, int(len(candidates) * share), count, generator)
+    rows = draw_subset(candidates, labelled, share, count, generator)
     return np.concatenate([labelled, choose_top(rank(rows), rows, labelled, count)])
 
 

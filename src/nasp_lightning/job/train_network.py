@@ -27,6 +27,7 @@ from rich.console import Console
 from torch import nn
 
 from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
+from nasp_lightning.compiling import compiling
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.job.chain import find, leave, product
@@ -268,19 +269,12 @@ def test(trainer: Trainer, task: Classifier, data: ImageModule, batch_size: int)
 def told_failures() -> Iterator[None]:
     """Turn what stops Lightning into an interrupt or one sentence."""
     try:
-        with interruptible():
+        with interruptible(), compiling("the network", "set task.compile=false"):
             yield
     except torch.OutOfMemoryError as error:
         raise NaspError(
             "the device's memory is full: lower data.batch_size (or job.evaluation_batch), or "
             "choose trainer.precision=bf16-mixed"
-        ) from error
-    except RuntimeError as error:
-        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise
-        told = str(error).strip().splitlines()[0]
-        raise NaspError(
-            f"torch.compile cannot compile the network here ({told}): set task.compile=false"
         ) from error
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nasp_lightning.report.regret import SearchRun
+    from nasp_lightning.report.summary import Row
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +54,6 @@ def report(options: argparse.Namespace) -> None:
         only_table,
         summarise,
     )
-    from nasp_lightning.report.table import control_notice, print_tables, to_csv, to_markdown
     from nasp_lightning.storage import write_text
 
     published = of_table(options.table)
@@ -90,20 +90,30 @@ def report(options: argparse.Namespace) -> None:
         for folder, reason in damaged:
             console.print(Text(f"Left out: {folder}: {reason}."))
     if rows:
-        print_tables(rows, console)
-        if options.csv:
-            write_text(options.csv, to_csv(rows))
-        if options.markdown:
-            write_text(options.markdown, to_markdown(rows))
-        if options.plot:
-            from nasp_lightning.report.plot import plot_rows
-
-            for path in plot_rows(rows, options.plot):
-                console.print(Text(f"wrote {path}"))
-        if notice := control_notice(rows):
-            console.print(Text(notice))
+        report_rows(rows, options, console)
     if problems:
         console.print(Text(f"Left out: {describe_problems(problems)}."))
+
+
+def report_rows(rows: list[Row], options: argparse.Namespace, console: Console) -> None:
+    """Tables and figures of predictors."""
+    from rich.text import Text
+
+    from nasp_lightning.report.table import control_notice, print_tables, to_csv, to_markdown
+    from nasp_lightning.storage import write_text
+
+    print_tables(rows, console)
+    if options.csv:
+        write_text(options.csv, to_csv(rows))
+    if options.markdown:
+        write_text(options.markdown, to_markdown(rows))
+    if options.plot:
+        from nasp_lightning.report.plot import plot_rows
+
+        for path in plot_rows(rows, options.plot):
+            console.print(Text(f"wrote {path}"))
+    if notice := control_notice(rows):
+        console.print(Text(notice))
 
 
 def report_searches(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from nasp_lightning.report.collect import SCORES, Problem, Run, number
 from nasp_lightning.report.method import (
     FRAMEWORK_ORDER,
+    UNSAID_LOSSES,
     deviations,
     method_name,
     variant_text,
@@ -22,7 +23,6 @@ from nasp_lightning.report.published import (
 )
 
 CONTROL = "data.train_on_validation"
-OWN_LOSSES = ("mse", "own")  # of the experiments of neural predictors
 
 Key = tuple[object, ...]
 
@@ -319,7 +319,7 @@ def only_plain(rows: Sequence[Row]) -> list[Row]:
     return [
         row
         for row in rows
-        if row.framework == "supervised" and not row.control and row.loss in OWN_LOSSES
+        if row.framework == "supervised" and not row.control and row.loss in UNSAID_LOSSES
     ]
 
 
