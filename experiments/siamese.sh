@@ -2,6 +2,7 @@
 #   run_variants LINES       each line a variant's name, its experiment, and its words; then the report, and the end
 #   sweep_variants LINES     the runs alone
 #   report_variants WORD...  the report of what was swept so far, with these words
+#   pair_variants LINES      each line two variants: their regrets' mean difference, repeat by repeat
 # The environment can say otherwise:
 #   RUNS      where run folders go (runs); a run that is finished there is not repeated, one that was killed goes on
 #   VARIANTS  these variants alone, by name
@@ -39,4 +40,13 @@ sweep_variants() { # LINES
 
 report_variants() { # WORD...
   python -m nasp_lightning.report "${found[@]}" "$@" || failed=1
+}
+
+pair_variants() { # LINES
+  local pairs=() name other
+  while read -r name other; do
+    [ ! -d "$runs/$name" ] || [ ! -d "$runs/$other" ] || pairs+=(--pair "$name" "$other")
+  done <<<"$1"
+  [ ${#pairs[@]} -eq 0 ] || python -m nasp_lightning.report.paired "${found[@]}" "${pairs[@]}" \
+    --csv "$here/paired.csv" --markdown "$here/paired.md" || failed=1
 }

@@ -18,6 +18,12 @@ spikenas_gp spikenas_gaussian_process
 spikenas_mv spikenas_multiview
 spikenas_gp_bts spikenas_gaussian_process framework=batch_top_sampling"
 report_variants --csv "$here/measured.csv" --plot "$here"
+pair_variants "spikenas_siamese spikenas_siamese_shuffled
+spikenas_siamese_nsam_bts spikenas_siamese_nsam_bts_shuffled
+spikenas_siamese_shuffled spikenas_naive
+spikenas_siamese_nsam spikenas_siamese
+spikenas_naive_bts spikenas_naive
+spikenas_siamese_nsam_bts spikenas_siamese_nsam"
 
 labels_needed() { # FILE WITHOUT WITH...
   python -m nasp_lightning.report.equal_labels "$here/measured.csv" --without "$2" --with "${@:3}" \

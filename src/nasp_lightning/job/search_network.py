@@ -1,8 +1,8 @@
 """Search a space with a predictor of its subnets' accuracies: the chain's third stage.
 
 The predictor is fitted on labelled subnets as ``job=train_predictor`` does, with any framework;
-then an evolution that costs no label (``search=nsga2|spos``) runs over its score, within caps on
-parameters and multiply-adds. Nothing is scored twice. Written are
+then an evolution that costs no label (``search=nsga2_score|spos``) runs over its score, within
+caps on parameters and multiply-adds. Nothing is scored twice. Written are
 
 - ``best.json``, ``best_2.json``, …: architectures that :func:`nasp_lightning.network.create` builds
   and ``job=train_network`` trains;
@@ -156,7 +156,7 @@ def check_search(config: Config, strategy: Search) -> None:
     if strategy.needs_predictor:
         raise NaspError(
             f"search={name} labels what it proposes, and job=search_network has no labels but "
-            "those of the benchmark: choose search=nsga2 or search=spos"
+            "those of the benchmark: choose search=nsga2_score or search=spos"
         )
     if config["data"].get("features") is not None or stem(
         (config.get("estimation_code") or {}).get("_target_", "none.none")
