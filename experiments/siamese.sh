@@ -1,6 +1,5 @@
 # Sourced by run.sh of Siamese-NAS's experiments: N + K of several variants at several numbers of labels, then the report.
-#   run_variants LINES       each line a variant's name, its experiment, and its words; then the report, and the end
-#   sweep_variants LINES     the runs alone
+#   sweep_variants LINES     each line a variant's name, its experiment, and its words: the runs
 #   report_variants WORD...  the report of what was swept so far, with these words
 #   pair_variants LINES      each line two variants: their regrets' mean difference, repeat by repeat
 # The environment can say otherwise:
@@ -15,12 +14,6 @@ runs=${RUNS:-runs}
 
 failed=0
 found=() # folders of the variants that were run
-
-run_variants() { # LINES
-  sweep_variants "$1"
-  report_variants --csv "$here/measured.csv" --plot "$here"
-  exit "$failed"
-}
 
 sweep_variants() { # LINES
   local status

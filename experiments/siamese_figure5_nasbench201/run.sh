@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../siamese.sh"
 WORDS="benchmark.source=csv benchmark.dataset=${DATASETS:-cifar10,cifar100} ${WORDS:-}"
 # framework.initial=1: the same training, and all labels are random.
-run_variants "nb201_figure5_naive nb201_siamese_bts estimation_code=none predictor.nsam=false framework.initial=1
+sweep_variants "nb201_figure5_naive nb201_siamese_bts estimation_code=none predictor.nsam=false framework.initial=1
 nb201_figure5_naive_bts nb201_siamese_bts estimation_code=none predictor.nsam=false
 nb201_figure5_siamese nb201_siamese_bts predictor.nsam=false framework.initial=1
 nb201_figure5_siamese_shuffled nb201_siamese_bts predictor.nsam=false framework.initial=1 data.shuffle_features=0
@@ -16,3 +16,10 @@ nb201_figure5_siamese_nsam_bts_logistic nb201_siamese_bts task.loss=logistic
 nb201_figure5_gp nb201_gaussian_process
 nb201_figure5_multiview nb201_multiview
 nb201_figure5_brp nb201_brp_sampling job.repeats=${BRP_REPEATS:-5}"
+report_variants --csv "$here/measured.csv" --plot "$here"
+pair_variants "nb201_figure5_siamese nb201_figure5_naive
+nb201_figure5_siamese nb201_figure5_siamese_shuffled
+nb201_figure5_siamese_nsam nb201_figure5_siamese
+nb201_figure5_siamese_nsam_bts nb201_figure5_siamese_nsam
+nb201_figure5_naive_bts nb201_figure5_naive"
+exit "$failed"
