@@ -14,6 +14,7 @@ nb201_figure5_siamese_nsam_bts nb201_siamese_bts
 nb201_figure5_naive_logistic nb201_siamese_bts estimation_code=none predictor.nsam=false framework.initial=1 task.loss=logistic
 nb201_figure5_siamese_nsam_bts_logistic nb201_siamese_bts task.loss=logistic
 nb201_figure5_gp nb201_gaussian_process
+nb201_figure5_gp_bts nb201_gaussian_process framework=batch_top_sampling
 nb201_figure5_multiview nb201_multiview
 nb201_figure5_brp nb201_brp_sampling job.repeats=${BRP_REPEATS:-5}"
 report_variants --csv "$here/measured.csv" --plot "$here"
@@ -21,5 +22,6 @@ pair_variants "nb201_figure5_siamese nb201_figure5_naive
 nb201_figure5_siamese nb201_figure5_siamese_shuffled
 nb201_figure5_siamese_nsam nb201_figure5_siamese
 nb201_figure5_siamese_nsam_bts nb201_figure5_siamese_nsam
-nb201_figure5_naive_bts nb201_figure5_naive"
+nb201_figure5_naive_bts nb201_figure5_naive
+nb201_figure5_siamese_nsam_bts nb201_figure5_gp_bts"
 exit "$failed"
