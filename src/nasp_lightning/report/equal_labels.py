@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.storage import explain_os_error, write_text
+from nasp_lightning.report.output import add_outputs, present
+from nasp_lightning.storage import explain_os_error
 
 FIELDS = (
     *("benchmark", "dataset", "method", "without", "regret", "labels", "codes", "code_labels"),
@@ -272,21 +273,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="SHARE",
         help="label equivalents of one code where the runs do not state it; published: 0.003",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every number, unrounded")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table")
+    add_outputs(parser)
     options = parser.parse_args(arguments)
-    try:
+
+    def make() -> tuple[str, str]:
         curves = read_curves(options.measured)
         rows = compare_all(curves, options.without, options.names, options.code_cost)
-        print(to_markdown(rows), end="")
-        if options.csv:
-            write_text(options.csv, to_csv(rows))
-        if options.markdown:
-            write_text(options.markdown, to_markdown(rows))
-    except NaspError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+        return to_markdown(rows), to_csv(rows)
+
+    return present(options, make)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.n_plus_k import JOB, view_runs
+from nasp_lightning.report.output import add_outputs, present
 from nasp_lightning.report.regret import SearchRun, find_searches
-from nasp_lightning.storage import write_text
 
 if TYPE_CHECKING:  # the report starts without numpy
     import numpy.typing as npt
@@ -158,21 +158,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar=("METHOD", "OTHER"),
         help="names of runs: the first's regret less the second's; may be given again",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every number, unrounded")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table")
+    add_outputs(parser)
     options = parser.parse_args(arguments)
-    try:
+
+    def make() -> tuple[str, str]:
         runs = view_runs(find_searches(options.folders)[0])
         rows = [row for pair in options.pairs for row in compare(runs, *pair)]
-        print(to_markdown(rows), end="")
-        if options.csv:
-            write_text(options.csv, to_csv(rows))
-        if options.markdown:
-            write_text(options.markdown, to_markdown(rows))
-    except NaspError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+        return to_markdown(rows), to_csv(rows)
+
+    return present(options, make)
 
 
 if __name__ == "__main__":
