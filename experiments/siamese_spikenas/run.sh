@@ -23,7 +23,9 @@ spikenas_siamese_nsam_bts spikenas_siamese_nsam_bts_shuffled
 spikenas_siamese_shuffled spikenas_naive
 spikenas_siamese_nsam spikenas_siamese
 spikenas_naive_bts spikenas_naive
-spikenas_siamese_nsam_bts spikenas_siamese_nsam"
+spikenas_siamese_nsam_bts spikenas_siamese_nsam
+spikenas_siamese_nsam_bts spikenas_gp_bts
+spikenas_gp_bts spikenas_gp"
 
 labels_needed() { # FILE WITHOUT WITH...
   python -m nasp_lightning.report.equal_labels "$here/measured.csv" --without "$2" --with "${@:3}" \
