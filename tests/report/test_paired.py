@@ -56,21 +56,41 @@ def test_data_sets_and_k_are_not_mixed(tmp_path: Path) -> None:
     assert [row.mean for row in rows] == pytest.approx([0.1, 0.2])
 
 
+def test_repeats_of_other_seeds_are_no_pairs(tmp_path: Path) -> None:
+    """Repeat 0 of ``seed=0`` and of ``seed=1`` have other splits."""
+    write(tmp_path / "0", "code", 20, [0.1, 0.2], seed=0)
+    write(tmp_path / "1", "code", 20, [0.3, 0.4, 0.5], seed=1)
+    write(tmp_path / "1", "naive", 20, [0.2, 0.3, 0.4], seed=1)
+    (row,) = compare(found(tmp_path), "code", "naive")
+    assert (row.repeats, row.mean) == (3, pytest.approx(0.1, abs=1e-6))
+    write(tmp_path / "0", "naive", 20, [0.1, 0.2], seed=0)
+    (row,) = compare(found(tmp_path), "code", "naive")
+    assert (row.repeats, row.mean) == (5, pytest.approx(0.06, abs=1e-6))
+
+
+def test_a_damaged_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("code", "naive"):
+        write(tmp_path, name, 20, [0.1, 0.2])
+    write(tmp_path, "code", 60, [0.1, 0.2])
+    (tmp_path / "code60" / "curves.npz").write_bytes(b"PK")
+    assert main([str(tmp_path), "--pair", "code", "naive"]) == 0
+    assert "code60: curves.npz is absent or damaged" in capsys.readouterr().err
+
+
 def test_what_cannot_be_paired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "code", 20, [0.1, 0.2])
     write(tmp_path, "single", 20, [0.1])
     write(tmp_path, "later", 60, [0.1, 0.2])
     with pytest.raises(NaspError, match="named 'bts'; there are code, later, single"):
         compare(found(tmp_path), "code", "bts")
-    with pytest.raises(NaspError, match="share one repeat at 20 labels"):
-        compare(found(tmp_path), "code", "single")
-    with pytest.raises(NaspError, match="no data set, N and K in common"):
-        compare(found(tmp_path), "code", "later")
-    write(tmp_path / "again", "code", 20, [0.1, 0.2], seed=1)
-    with pytest.raises(NaspError, match="differ in seed or settings"):
+    for other in ("single", "later"):
+        with pytest.raises(NaspError, match=f"code and {other} share no data set, N and K with"):
+            compare(found(tmp_path), "code", other)
+    write(tmp_path / "again", "code", 20, [0.1, 0.2], family_hash="other")
+    with pytest.raises(NaspError, match="the same seed and 20 labels"):
         compare(found(tmp_path), "code", "later")
     assert main([str(tmp_path), "--pair", "code", "later"]) == 2
-    assert "code20" in capsys.readouterr().err
+    assert "code20 and another run named code" in capsys.readouterr().err
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,23 +17,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.n_plus_k import JOB, view_runs
 from nasp_lightning.report.output import add_outputs, present
 from nasp_lightning.report.regret import SearchRun, find_searches
 
-if TYPE_CHECKING:  # the report starts without numpy
-    import numpy.typing as npt
-
-    Array = npt.NDArray[Any]
-
 FIELDS = (
     *("benchmark", "dataset", "method", "beside", "train_size", "top_k", "repeats"),
     *("difference", "difference_low", "difference_high"),
 )
 Key = tuple[str, str, str, str, int]  # benchmark, dataset, source, data hash, K
+Repeats = dict[tuple[int, int], float]  # regret by seed of the run and number of the repeat
 
 
 @dataclass(frozen=True)
@@ -54,65 +49,74 @@ class Difference:
     interval: tuple[float, float]
 
 
-def regrets(runs: Sequence[SearchRun], name: str) -> dict[Key, dict[int, Array]]:
-    """``[R]`` final regrets of a method's repeats, by data set and K, then by N.
+def regrets(runs: Sequence[SearchRun], name: str) -> dict[Key, dict[int, Repeats]]:
+    """Final regrets of a method's repeats, by data set and K, then by N.
 
     Raises:
-        NaspError: if it has no run, or several that differ in more than N.
+        NaspError: if it has no run, or two of the same repeats.
     """
-    found: dict[Key, dict[int, SearchRun]] = {}
+    found: dict[Key, dict[int, Repeats]] = {}
     own = [run for run in runs if run.content["search"] == JOB]
     for run in own:
         content, settings = run.content, run.content["settings"]
         if content.get("name") != name:
             continue
         data = (content["benchmark"], content["dataset"], content["source"], content["data_hash"])
-        group = found.setdefault((*data, settings["top_k"]), {})
-        other = group.setdefault(settings["train_size"], run)
-        if other is not run:
+        points = found.setdefault((*data, settings["top_k"]), {})
+        repeats = points.setdefault(settings["train_size"], {})
+        if (content["seed"], 0) in repeats:
             raise NaspError(
-                f"{other.folder} and {run.folder} are both {name} at {settings['train_size']} "
-                "labels and differ in seed or settings: name one folder"
+                f"{run.folder} and another run named {name} have the same seed and "
+                f"{settings['train_size']} labels, and other settings: name one of the folders"
             )
+        final = enumerate(run.regret[:, -1].tolist())
+        repeats.update({(content["seed"], number): regret for number, regret in final})
     if not found:
         have = ", ".join(sorted({str(run.content.get("name")) for run in own})) or "none"
         raise NaspError(f"no finished run of N + K is named {name!r}; there are {have}")
-    return {key: {n: run.regret[:, -1] for n, run in group.items()} for key, group in found.items()}
+    return found
 
 
 def compare(runs: Sequence[SearchRun], name: str, beside: str) -> list[Difference]:
     """A method less another, at each N that both have and over all of these.
 
     Raises:
-        NaspError: if they have no point in common, or fewer than two repeats of one.
+        NaspError: if no point of theirs shares two repeats.
     """
-    import numpy as np
-
-    from nasp_lightning.metric.functional import bootstrap_interval
-
     first, second = regrets(runs, name), regrets(runs, beside)
     rows: list[Difference] = []
     for key in sorted(first.keys() & second.keys()):
-        both = sorted(first[key].keys() & second[key].keys())
-        each: dict[int | None, Array] = {n: _less(first[key][n], second[key][n]) for n in both}
-        if len(each) > 1:
-            least = min(map(len, each.values()))
-            each[None] = np.mean([values[:least] for values in each.values()], 0)
-        for n, values in each.items():
-            if len(values) < 2:
-                raise NaspError(f"{name} and {beside} share one repeat at {n} labels: run more")
-            interval = bootstrap_interval(values)
-            rows.append(
-                Difference(key, name, beside, n, len(values), float(values.mean()), interval)
-            )
+        points: dict[int | None, Repeats] = {
+            n: _less(first[key][n], second[key][n])
+            for n in sorted(first[key].keys() & second[key].keys())
+        }
+        if len(points) > 1:
+            points[None] = _mean(list(points.values()))
+        for n, repeats in points.items():
+            if len(repeats) > 1:  # one has no interval
+                rows.append(_difference(key, name, beside, n, list(repeats.values())))
     if not rows:
-        raise NaspError(f"{name} and {beside} have no data set, N and K in common")
+        raise NaspError(f"{name} and {beside} share no data set, N and K with two of the repeats")
     return rows
 
 
-def _less(left: Array, right: Array) -> Array:
-    shared = min(len(left), len(right))
-    return left[:shared] - right[:shared]
+def _less(left: Repeats, right: Repeats) -> Repeats:
+    return {repeat: left[repeat] - right[repeat] for repeat in left if repeat in right}
+
+
+def _mean(points: Sequence[Repeats]) -> Repeats:
+    """Over all points, of the repeats that each of them has."""
+    shared = [repeat for repeat in points[0] if all(repeat in point for point in points)]
+    return {repeat: sum(point[repeat] for point in points) / len(points) for repeat in shared}
+
+
+def _difference(
+    key: Key, name: str, beside: str, train_size: int | None, values: Sequence[float]
+) -> Difference:
+    from nasp_lightning.metric.functional import bootstrap_interval
+
+    mean = sum(values) / len(values)
+    return Difference(key, name, beside, train_size, len(values), mean, bootstrap_interval(values))
 
 
 def to_csv(rows: Sequence[Difference]) -> str:
@@ -162,7 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def make() -> tuple[str, str]:
-        runs = view_runs(find_searches(options.folders)[0])
+        found, damaged = find_searches(options.folders)
+        for folder, reason in damaged:
+            print(f"Left out: {folder}: {reason}.", file=sys.stderr)
+        runs = view_runs(found)
         rows = [row for pair in options.pairs for row in compare(runs, *pair)]
         return to_markdown(rows), to_csv(rows)
 
