@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import multiprocessing
 import os
@@ -14,6 +16,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.storage import (
     atomic_path,
     cache_dir,
+    csv_text,
     data_dir,
     explain_os_error,
     file_sha256,
@@ -210,3 +213,10 @@ def test_folders_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     assert data_dir() is None
     monkeypatch.setenv("NASP_DATA", "/data")
     assert data_dir() == Path("/data")
+
+
+def test_a_csv_is_read_back_as_it_was() -> None:
+    rows = [["a,b", None, 0.1 + 0.2], ['"', 3, -0.0]]
+    header, *found = csv.reader(io.StringIO(csv_text(["name", "count", "value"], rows)))
+    assert header == ["name", "count", "value"]
+    assert found == [["a,b", "", "0.30000000000000004"], ['"', "3", "-0.0"]]

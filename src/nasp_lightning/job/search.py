@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import time
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ from nasp_lightning.job.variant import variant
 from nasp_lightning.run_folder import config_hash, method_hash, run_once, stem
 from nasp_lightning.search.base import Search, whole
 from nasp_lightning.search.random import expected_accuracy
-from nasp_lightning.storage import atomic_path, write_json, write_text
+from nasp_lightning.storage import atomic_path, csv_text, write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -325,11 +323,9 @@ def write_fronts(folder: Path, repeats: list[Repeat], evaluator: TableEvaluator)
     """``fronts.csv``: the Pareto front of each repeat, where the strategy has one."""
     if not all("front" in repeat.extras for repeat in repeats):
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines: list[list[object]] = []
     width = repeats[0].extras["front_cost"][:1].size
     costs = ["cost", *(f"cost_{number}" for number in range(2, width + 1))]
-    writer.writerow(["repeat", "architecture", "label", "test_accuracy", *costs])
     for number, repeat in enumerate(repeats):
         rows = repeat.extras["front_cost"].reshape(len(repeat.extras["front"]), -1)
         for place, cost in zip(repeat.extras["front"], rows, strict=True):
@@ -337,8 +333,9 @@ def write_fronts(folder: Path, repeats: list[Repeat], evaluator: TableEvaluator)
             item = evaluator.architectures(np.array([row]))[0]
             name = evaluator.space.to_string(item.operations, item.adjacency)
             accuracy = float(evaluator.truth[row])
-            writer.writerow([number, name, f"{repeat.labels[place]:.6f}", f"{accuracy:.6f}", *cost])
-    write_text(folder / "fronts.csv", text.getvalue())
+            lines.append([number, name, f"{repeat.labels[place]:.6f}", f"{accuracy:.6f}", *cost])
+    fields = ["repeat", "architecture", "label", "test_accuracy", *costs]
+    write_text(folder / "fronts.csv", csv_text(fields, lines))
 
 
 def print_summary(results: Config, folder: Path) -> None:

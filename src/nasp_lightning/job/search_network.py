@@ -13,9 +13,7 @@ caps on parameters and multiply-adds. Nothing is scored twice. Written are
 
 from __future__ import annotations
 
-import csv
 import inspect
-import io
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -45,7 +43,7 @@ from nasp_lightning.run_folder import config_hash, run_once, stem
 from nasp_lightning.search.base import Search
 from nasp_lightning.search.nsga2 import pareto_front
 from nasp_lightning.space.base import Space
-from nasp_lightning.storage import write_json, write_text
+from nasp_lightning.storage import csv_text, write_json, write_text
 
 log = logging.getLogger(__name__)
 
@@ -288,16 +286,16 @@ def write_front(folder: Path, space: Space, found: Found) -> Array:
     objectives = np.stack([-found.scores, *(found.costs[name] for name in COSTS)], axis=1)
     front = np.flatnonzero(pareto_front(objectives))
     front = front[np.argsort(-found.scores[front], kind="stable")]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["architecture", "predicted", *COSTS, "label"])
+    lines: list[list[object]] = []
     for place in front:
         item, label = found.architectures[place], found.labels[place]
         costs = [int(found.costs[name][place]) for name in COSTS]
         name = space.to_string(item.operations, item.adjacency)
         known = "" if np.isnan(label) else f"{label:.6f}"
-        writer.writerow([name, f"{found.scores[place]:.6f}", *costs, known])
-    write_text(folder / "front.csv", text.getvalue())
+        lines.append([name, f"{found.scores[place]:.6f}", *costs, known])
+    write_text(
+        folder / "front.csv", csv_text(["architecture", "predicted", *COSTS, "label"], lines)
+    )
     return front
 
 

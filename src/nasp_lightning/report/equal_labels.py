@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.output import add_outputs, present
-from nasp_lightning.storage import explain_os_error
+from nasp_lightning.storage import csv_text, explain_os_error
 
 FIELDS = (
     *("benchmark", "dataset", "method", "without", "regret", "labels", "codes", "code_labels"),
@@ -215,19 +214,17 @@ def _protocol(curve: Curve) -> tuple[str, str, str]:
 
 def to_csv(rows: Sequence[Equal]) -> str:
     """Unrounded; empty where not known, or beyond the budgets that were run."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIELDS)
+    lines: list[list[object]] = []
     for row in rows:
         curve = row.curve
-        writer.writerow(
+        lines.append(
             [
                 *(curve.benchmark, curve.dataset, curve.method, row.without),
                 *(curve.regrets[row.place], row.spent, curve.codes[row.place], row.code_labels),
                 *(row.needed, *row.interval, row.ratio, row.saves),
             ]
         )
-    return text.getvalue()
+    return csv_text(FIELDS, lines)
 
 
 def to_markdown(rows: Sequence[Equal]) -> str:

@@ -11,8 +11,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.report.n_plus_k import JOB, view_runs
 from nasp_lightning.report.output import add_outputs, present
 from nasp_lightning.report.regret import SearchRun, find_searches
+from nasp_lightning.storage import csv_text
 
 FIELDS = (
     *("benchmark", "dataset", "method", "beside", "train_size", "top_k", "repeats"),
@@ -121,14 +120,12 @@ def _difference(
 
 def to_csv(rows: Sequence[Difference]) -> str:
     """Unrounded fractions; N is empty where it is the mean over all."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIELDS)
+    lines = []
     for row in rows:
         benchmark, dataset, _, _, top_k = row.key
         protocol = (benchmark, dataset, row.method, row.beside, row.train_size, top_k, row.repeats)
-        writer.writerow([*protocol, row.mean, *row.interval])
-    return text.getvalue()
+        lines.append([*protocol, row.mean, *row.interval])
+    return csv_text(FIELDS, lines)
 
 
 def to_markdown(rows: Sequence[Difference]) -> str:

@@ -7,8 +7,6 @@ but for N) are joined.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import zipfile
@@ -22,6 +20,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.report.figure import look, save_figure, styled_figure
 from nasp_lightning.report.method import departures, variant_text
 from nasp_lightning.run_folder import stem
+from nasp_lightning.storage import csv_text
 
 if TYPE_CHECKING:  # the report starts without numpy
     import numpy.typing as npt
@@ -296,9 +295,7 @@ def _percent(mean: float, spread: float, digits: int) -> str:
 
 def regret_csv(methods: Sequence[Method]) -> str:
     """Every method at :data:`MARKS` and at its own budgets, unrounded; accuracies are fractions."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIELDS)
+    lines: list[list[object]] = []
     for method in methods:
         content = method.content
         for point in method.points:
@@ -307,7 +304,7 @@ def regret_csv(methods: Sequence[Method]) -> str:
                 continue
             numbers = (point.regret_mean, point.regret_std, point.error)
             found = (point.best_mean, point.best_std, content["best_reachable"])
-            writer.writerow(
+            lines.append(
                 [
                     *(method.name, *_panel(content), point.labels, point.repeats),
                     *("" if math.isnan(value) else repr(value) for value in (*numbers, *found)),
@@ -317,7 +314,7 @@ def regret_csv(methods: Sequence[Method]) -> str:
                     *(("", "") if point.tau_interval is None else map(repr, point.tau_interval)),
                 ]
             )
-    return text.getvalue()
+    return csv_text(FIELDS, lines)
 
 
 def plot_regret(methods: Sequence[Method], folder: Path, logarithmic: bool = False) -> list[Path]:
