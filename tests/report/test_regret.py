@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nasp_lightning.report.__main__ import main
-from nasp_lightning.report.regret import find_searches, regret_csv, summarise_searches
+from nasp_lightning.report.regret import _places, find_searches, regret_csv, summarise_searches
 from tests.report.conftest import WriteRun
 
 
@@ -130,6 +130,27 @@ def test_command_line_writes_table_csv_and_figures(
     printed = capsys.readouterr().out
     assert "regret" in printed
     assert "94.37 %" in printed
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_marks_of_one_budget_stand_side_by_side(tmp_path: Path, logarithmic: bool):
+    for number, name in enumerate("abc"):
+        for labels in (50, 100) if name == "a" else (100,):
+            write_search(
+                tmp_path / f"{name}{labels}",
+                falling(3, labels),
+                search="ranking",
+                predictor=name,
+                anytime=False,
+                family_hash=str(number) * 12,
+            )
+    marks = summarise_searches(find_searches([tmp_path])[0])
+    places = {method.name: _places(method, marks, logarithmic) for method in marks}
+    alone, left = next(found for found in places.values() if len(found) == 2)
+    (middle,), (right,) = (found for found in places.values() if len(found) == 1)
+    assert alone == 50  # none beside it
+    assert 75 < left < middle < right < 150
+    assert middle == pytest.approx(100)
 
 
 def test_beside_other_runs(write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -12,7 +12,7 @@ import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the report starts without numpy
 
 FORMAT = "nasp_lightning.search/1"
 MARKS = (50, 100, 150, 200)
+LEGEND_INSIDE = 6  # methods; the legend of more stands beside the figure
 SAME = 1e-9  # regret below which the best was found
 FIELDS = (
     *("method", "benchmark", "dataset", "source", "space_size", "labels", "repeats"),
@@ -321,7 +322,7 @@ def plot_regret(methods: Sequence[Method], folder: Path, logarithmic: bool = Fal
     """Write ``<benchmark>_<dataset>_<source>_<size>_regret.png`` and ``.svg``.
 
     Lines are means over repeats, bands one standard error; marks are budgets of strategies that
-    cannot be stopped before, with 95 % bootstrap intervals.
+    cannot be stopped before, with 95 % bootstrap intervals, those of one budget side by side.
 
     Args:
         methods: of :func:`summarise_searches`.
@@ -333,9 +334,10 @@ def plot_regret(methods: Sequence[Method], folder: Path, logarithmic: bool = Fal
     """
     names = list(dict.fromkeys(method.name for method in methods))  # one colour in all figures
     written = []
-    for key, group in groupby(methods, key=lambda method: _panel(method.content)):
-        with styled_figure(7.2, 4.6) as figure:
-            _draw(figure, list(group), names, logarithmic)
+    for key, panel in groupby(methods, key=lambda method: _panel(method.content)):
+        group = list(panel)
+        with styled_figure(7.2 if len(group) <= LEGEND_INSIDE else 10.4, 4.6) as figure:
+            _draw(figure, group, names, logarithmic)
             written += save_figure(figure, folder, f"{'_'.join(map(str, key))}_regret")
     return written
 
@@ -345,6 +347,7 @@ def _draw(figure: Any, methods: Sequence[Method], names: Sequence[str], logarith
     if logarithmic:
         axes.set_xscale("log")
         axes.set_yscale("log")
+    marks = [method for method in methods if not method.content["anytime"]]
     for method in methods:
         colour, marker, dashes = look(names.index(method.name))
         labels = [point.labels for point in method.points]
@@ -363,9 +366,29 @@ def _draw(figure: Any, methods: Sequence[Method], names: Sequence[str], logarith
                     [mean - 100 * low for mean, (low, _) in zip(means, ends, strict=True)],
                     [100 * high - mean for mean, (_, high) in zip(means, ends, strict=True)],
                 ]
+            places = _places(method, marks, logarithmic)
             style = {"marker": marker, "ls": dashes, "markersize": 6, "capsize": 2.5}
-            axes.errorbar(labels, means, bars, color=colour, label=method.name, lw=1.2, **style)
+            axes.errorbar(places, means, bars, color=colour, label=method.name, lw=1.2, **style)
     _dress(axes, methods, logarithmic)
+    if len(methods) <= LEGEND_INSIDE:
+        axes.legend(frameon=False, fontsize=9)
+    else:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+
+
+def _places(method: Method, marks: Sequence[Method], logarithmic: bool) -> list[float]:
+    """Where a method's marks stand: those of one budget side by side, in the middle at it."""
+    at: dict[int, list[Method]] = {}
+    for other in marks:
+        for point in other.points:
+            at.setdefault(point.labels, []).append(other)
+    gaps = [later - earlier for earlier, later in pairwise(sorted(at))]
+    step = min([0.012 * max(at), *(0.6 * gap / len(marks) for gap in gaps)])
+    places = []
+    for labels in (point.labels for point in method.points):
+        aside = at[labels].index(method) - (len(at[labels]) - 1) / 2
+        places.append(labels * 1.02**aside if logarithmic else labels + step * aside)
+    return places
 
 
 def _dress(axes: Any, methods: Sequence[Method], logarithmic: bool) -> None:
@@ -395,4 +418,3 @@ def _dress(axes: Any, methods: Sequence[Method], logarithmic: bool) -> None:
         fontsize=11,
     )
     axes.grid(alpha=0.25, linewidth=0.6)
-    axes.legend(frameon=False, fontsize=9)
