@@ -5,7 +5,6 @@ python experiments/multiview/table.py runs
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections import defaultdict
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 import yaml
 from scipy.stats import kendalltau
+
+from nasp_lightning.storage import csv_text, write_text
 
 HERE = Path(__file__).resolve().parent
 HALF = 10_000  # of NAS-Bench-101's 20,001: designs were chosen on the rows before
@@ -202,10 +203,8 @@ def main() -> None:
     rows = read(Path(sys.argv[1]))
     groups = grouped(rows)
     names = [name for name in rows[0] if name != "reliability"]
-    with open(HERE / "measured.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    numbers = csv_text(names, ([row.get(name) for name in names] for row in rows))
+    write_text(HERE / "measured.csv", numbers)
     parts = [
         "## Ranking",
         "",

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from nasp_lightning import load_benchmark
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.space.nasbench101 import NASBench101
+from nasp_lightning.storage import csv_text, write_text
 
 CSV = Path(__file__).with_name("rebuilt.csv")
 FIELDS = ("predictor", "labels", "seed", "kendall_tau")
@@ -237,10 +238,7 @@ def main() -> None:
         print(*key, round(tau, 4), flush=True)
         known[key] = dict(zip(FIELDS, (*key, repr(tau)), strict=True))
         rows = sorted(known.values(), key=lambda row: (row["predictor"], int(row["labels"])))
-        with open(CSV, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_text(CSV, csv_text(FIELDS, (row.values() for row in rows)))
 
 
 if __name__ == "__main__":

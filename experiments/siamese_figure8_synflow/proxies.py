@@ -10,8 +10,6 @@ their first weights, one batch of 64 images of CIFAR-10; Spearman's and Kendall'
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,7 @@ from nasp_lightning.data.cifar import load_cifar
 from nasp_lightning.data.proxies import FILES
 from nasp_lightning.estimation_code.proxy import ProxyCode
 from nasp_lightning.network.nasbench201 import NASBench201Network
-from nasp_lightning.storage import write_text
+from nasp_lightning.storage import csv_text, write_text
 
 NAMES = ["synflow", "snip", "grasp"]
 FIELDS = ("proxy", "architectures", "batch_size", "seed", "spearman", "kendall_tau")
@@ -42,9 +40,7 @@ def main() -> None:
     order = table.costs["proxy/synflow"].argsort()
     dead = 1000  # networks without a path: their proxies are not numbers in the file's sense
     rows = order[np.linspace(dead, len(order) - 1, given.count).astype(int)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(FIELDS)
+    lines: list[list[object]] = []
     for seed in given.seeds:
         code = ProxyCode(
             table,
@@ -59,9 +55,9 @@ def main() -> None:
             shipped = table.costs[f"proxy/{name}"][rows]
             spearman = float(spearmanr(computed[:, column], shipped).statistic)
             tau = float(kendalltau(computed[:, column], shipped)[0])
-            writer.writerow([name, given.count, BATCH, seed, repr(spearman), repr(tau)])
+            lines.append([name, given.count, BATCH, seed, spearman, tau])
             print(f"{name}, seed {seed}: Spearman {spearman:.3f}, Kendall {tau:.3f}")
-    write_text(given.csv, text.getvalue())
+    write_text(given.csv, csv_text(FIELDS, lines))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ follows from the other pair, (115.67 - 67.22) s for 10 x (1,120 - 112).
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import tempfile
 import time
@@ -32,6 +31,7 @@ from nasp_lightning.job.fit_neural import fit
 from nasp_lightning.job.repeated_fit import Repeated
 from nasp_lightning.job.train_predictor import make_data, make_space, quiet_lightning, set_threads
 from nasp_lightning.run_folder import resolved
+from nasp_lightning.storage import csv_text, write_text
 
 METHODS = {"batch_top_sampling": "BTS", "fully_top_sampling": "FTS"}
 ALONE = 200  # architectures that are ranked one at a time
@@ -118,10 +118,9 @@ def main() -> None:
     ]
     report(rows)
     if given.csv:
-        with open(given.csv, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_text(
+            given.csv, csv_text(FIELDS, ([row.get(name) for name in FIELDS] for row in rows))
+        )
 
 
 def medians(rounds: list[dict[str, float]]) -> dict[str, float]:

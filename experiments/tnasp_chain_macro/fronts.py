@@ -7,7 +7,6 @@ writes ``fronts.csv`` (unrounded) and ``measured.md``, which has both tables.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nasp_lightning.run_folder import stem
+from nasp_lightning.storage import csv_text, write_text
 
 MARKS = ("50", "100", "200")
 FIELDS = ("method", "labels", "repeats", "regret", "regret_error", "front_regret")
@@ -88,10 +88,8 @@ def main() -> None:
         if "front_at" in content:
             rows += rows_of(content)
     rows.sort(key=lambda row: (row["method"], row["labels"]))
-    with open(folder / "fronts.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    numbers = csv_text(FIELDS, ([row.get(name) for name in FIELDS] for row in rows))
+    write_text(folder / "fronts.csv", numbers)
     (folder / "measured.md").write_text(markdown(rows), encoding="utf-8")
 
 

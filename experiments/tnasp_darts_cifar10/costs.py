@@ -7,7 +7,6 @@ writes ``costs.csv`` beside this file: 36 channels, 20 cells, without the auxili
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from nasp_lightning.network.darts import DartsNetwork
 from nasp_lightning.space.darts import Darts
+from nasp_lightning.storage import csv_text, write_text
 
 RANDOM = 10_000
 INPUTS = ((0, 1), (0, 2), (0, 3), (0, 4))  # of the extremes: any inputs of normal cells cost alike
@@ -57,10 +57,7 @@ def main() -> None:
         quantiles = [int(np.quantile(costs[cost], share)) for cost in ("parameters", "macs")]
         rows.append([f"{name} of {RANDOM:,} random ones", *quantiles])
     path = Path(__file__).with_name("costs.csv")
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["network", "parameters", "multiply_adds"])
-        writer.writerows(rows)
+    write_text(path, csv_text(["network", "parameters", "multiply_adds"], rows))
     for row in rows:
         print(f"{row[0]:32} {row[1] / 1e6:6.2f} M parameters {row[2] / 1e6:8.1f} M multiply-adds")
 

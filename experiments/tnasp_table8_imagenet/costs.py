@@ -8,7 +8,6 @@ by the same arithmetic that the search uses, which the tests check against built
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from nasp_lightning.network.mobilenet import MobileNetNetwork
 from nasp_lightning.space.mobilenet import IDENTITY, MobileNet
+from nasp_lightning.storage import csv_text, write_text
 
 RANDOM = 10_000
 # Searched networks whose layers are published: RLNAS's code has its own.
@@ -41,10 +41,7 @@ def main() -> None:
         quantiles = [int(np.quantile(costs[cost], share)) for cost in ("parameters", "macs")]
         rows.append([f"{name} of {RANDOM:,} random ones", "", *quantiles])
     path = Path(__file__).with_name("costs.csv")
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["network", "layers", "parameters", "multiply_adds"])
-        writer.writerows(rows)
+    write_text(path, csv_text(["network", "layers", "parameters", "multiply_adds"], rows))
     for row in rows:
         print(f"{row[0]:32} {row[2] / 1e6:6.2f} M parameters {row[3] / 1e6:8.1f} M multiply-adds")
 

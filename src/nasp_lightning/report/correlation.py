@@ -12,8 +12,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import math
 import os
 import sys
@@ -30,7 +28,7 @@ from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.metric.functional import kendall_tau, pearson, regret_at_k, spearman
 from nasp_lightning.report.figure import COLOURS, save_figure, styled_figure
-from nasp_lightning.storage import write_text
+from nasp_lightning.storage import csv_text, write_text
 
 Array = npt.NDArray[Any]
 
@@ -224,11 +222,7 @@ def _head(values: Values, column: str) -> dict[str, Any]:
 
 def to_csv(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> str:
     """Rows unrounded, with a header; None is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fields, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(fields, ([row.get(field) for field in fields] for row in rows))
 
 
 def plot(values: Values, folder: Path, across: int = 4) -> list[Path]:

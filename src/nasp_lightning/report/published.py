@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -13,6 +12,7 @@ from typing import Any
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.collect import Run
 from nasp_lightning.report.method import deviations, has_own_name, variant_text
+from nasp_lightning.storage import csv_text
 
 # Sources that are, or repackage, the benchmark's own release; any other file may hold anything.
 RELEASED = {
@@ -96,13 +96,14 @@ def of_table(name: str | None) -> tuple[Published, ...]:
 
 def to_csv(published: Iterable[Published]) -> str:
     """Numbers in the form of ``published.csv``, with three decimals as they are printed."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(Published.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
+    lines = []
     for row in published:
-        shown = {"confirmed": "yes" if row.confirmed else "no"}
-        writer.writerow({**asdict(row), "kendall_tau": f"{row.kendall_tau:.3f}", **shown})
-    return text.getvalue()
+        shown = {
+            "kendall_tau": f"{row.kendall_tau:.3f}",
+            "confirmed": "yes" if row.confirmed else "no",
+        }
+        lines.append({**asdict(row), **shown}.values())
+    return csv_text(list(Published.__dataclass_fields__), lines)
 
 
 def find_published(run: Run, published: Sequence[Published]) -> Published | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.report.collect import SCORES
 from nasp_lightning.report.summary import Row, missing_controls
+from nasp_lightning.storage import csv_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -189,12 +188,7 @@ def _markdown_line(cells: Sequence[str]) -> str:
 def to_csv(rows: Sequence[Row]) -> str:
     """One line for each row with every number, unrounded; empty where there is none."""
     records = [dict(_record(row)) for row in rows]
-    text = io.StringIO()
-    if records:
-        writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
-    return text.getvalue()
+    return csv_text(list(records[0]), (record.values() for record in records)) if records else ""
 
 
 def _record(row: Row) -> Iterator[tuple[str, Any]]:
