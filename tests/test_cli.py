@@ -246,7 +246,7 @@ def test_a_predictor_of_ones_own(tmp_path: Path, words: tuple[str, ...]) -> None
 def test_every_kind_of_error_has_its_words() -> None:
     from hydra.errors import HydraException, InstantiationException
 
-    from nasp_lightning.cli import explain
+    from nasp_lightning.run.compose import explain
 
     assert explain(NaspError("a sentence")) == "a sentence"
     wrapped = InstantiationException("Error in call to\nsomething")

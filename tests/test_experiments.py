@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hydra.utils import get_method, instantiate
 
+from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
 from nasp_lightning.benchmark.nasbench101 import load_table
 from nasp_lightning.benchmark.nasbench201 import derived_costs
-from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
 from nasp_lightning.benchmark.tinynano import make_table
-from nasp_lightning.cli import conf_dir
+from nasp_lightning.shipped import conf_dir
 from tests.benchmark.nasbench101_files import write_tiny
 from tests.benchmark.tinynano_files import made_up
 from tests.tiny import compose_config, tiny_table

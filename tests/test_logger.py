@@ -10,7 +10,7 @@ import pytest
 from nasp_lightning.error import NaspError
 from nasp_lightning.job import train_predictor
 from nasp_lightning.logger import MODES, wandb_logger
-from nasp_lightning.run_folder import config_hash
+from nasp_lightning.run.folder import config_hash
 from tests.tiny import make_config, tiny_table
 
 CONFIG: dict[str, Any] = {"name": "a", "seed": 0}

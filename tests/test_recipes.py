@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nasp_lightning.cli import conf_dir
 from nasp_lightning.job import train_network
+from nasp_lightning.shipped import conf_dir
 from tests.data.test_cifar import write_columns
 from tests.data.test_image_folder import write_folder
 from tests.tiny import compose_config

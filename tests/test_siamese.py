@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from nasp_lightning.cli import conf_dir, register_resolvers
-from nasp_lightning.run_folder import resolved
+from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.folder import resolved
+from nasp_lightning.shipped import conf_dir
 from tests.test_tables import ROOT, answer, calls, run, word
 
 __all__ = ["calls"]  # a fixture

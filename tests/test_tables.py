@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nasp_lightning.cli import conf_dir
 from nasp_lightning.report.published import of_table, to_csv
+from nasp_lightning.shipped import conf_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted(path.parent for path in ROOT.glob("experiments/tnasp_table*/run.sh"))

@@ -15,9 +15,10 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.cli import conf_dir, register_resolvers
-from nasp_lightning.run_folder import resolved
+from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.folder import resolved
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.nasbench201 import NASBench201, from_index
 
 # A predictor of a few hundred weights and a fit of seconds, whatever the defaults are.

@@ -16,11 +16,11 @@ import torch
 from hydra.utils import instantiate
 from scipy.stats import kendalltau
 
-from nasp_lightning.job.notebook import compose_config
-from nasp_lightning.job.train_predictor import make_data
-from nasp_lightning.predictor.live_graph import live_graphs
 from nasp_lightning.predictor.multiview import MultiView
+from nasp_lightning.predictor.multiview.live_graph import live_graphs
+from nasp_lightning.run.compose import compose_config
 from nasp_lightning.space.nasbench201 import NASBench201
+from nasp_lightning.study.parts import make_data
 
 
 def classes_of(graphs, shape) -> np.ndarray:  # type: ignore[no-untyped-def, type-arg]

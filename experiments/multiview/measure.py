@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 
-from nasp_lightning.job.fit_classical import CALIBRATION_SIZE
-from nasp_lightning.job.notebook import compose_config
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
-from nasp_lightning.run_folder import config_hash, finished_results
+from nasp_lightning.run.compose import compose_config
+from nasp_lightning.run.folder import config_hash, finished_results
 from nasp_lightning.storage import write_json
+from nasp_lightning.study.classical import CALIBRATION_SIZE
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 BOTH = ("multiview", "gaussian_process")

@@ -16,9 +16,9 @@ import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
 from nasp_lightning.benchmark.csv import find_file, load_table
-from nasp_lightning.data.cifar import load_cifar
 from nasp_lightning.data.proxies import FILES
 from nasp_lightning.estimation_code.proxy import ProxyCode
+from nasp_lightning.image.cifar import load_cifar
 from nasp_lightning.network.nasbench201 import NASBench201Network
 from nasp_lightning.storage import csv_text, write_text
 

@@ -25,13 +25,15 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from nasp_lightning import load_benchmark
-from nasp_lightning.cli import conf_dir, register_resolvers
 from nasp_lightning.data.architectures import ArchitectureData
-from nasp_lightning.job.fit_neural import fit
-from nasp_lightning.job.repeated_fit import Repeated
-from nasp_lightning.job.train_predictor import make_data, make_space, quiet_lightning, set_threads
-from nasp_lightning.run_folder import resolved
+from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.folder import resolved
+from nasp_lightning.run.process import quiet_lightning, set_threads
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.storage import csv_text, write_text
+from nasp_lightning.study.neural import fit
+from nasp_lightning.study.parts import make_data, make_space
+from nasp_lightning.study.repeated import Repeated
 
 METHODS = {"batch_top_sampling": "BTS", "fully_top_sampling": "FTS"}
 ALONE = 200  # architectures that are ranked one at a time

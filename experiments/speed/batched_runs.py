@@ -24,10 +24,12 @@ from hydra.utils import instantiate
 from torch.utils.flop_counter import FlopCounterMode
 
 from nasp_lightning import load_benchmark
-from nasp_lightning.cli import conf_dir, register_resolvers
-from nasp_lightning.job.repeated_fit import CHUNK, Repeated
-from nasp_lightning.job.train_predictor import make_data, make_space, quiet_lightning
-from nasp_lightning.run_folder import resolved
+from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.folder import resolved
+from nasp_lightning.run.process import quiet_lightning
+from nasp_lightning.shipped import conf_dir
+from nasp_lightning.study.parts import make_data, make_space
+from nasp_lightning.study.repeated import CHUNK, Repeated
 
 TARGET = 15
 FEW = 20  # epochs of the computation that is compiled before anything is measured

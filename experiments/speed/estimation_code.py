@@ -24,7 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import torch
 
-from nasp_lightning.estimation_code.computed import PlainImages
+from nasp_lightning.estimation_code.part.computed import PlainImages
 from nasp_lightning.estimation_code.train import LossComputation, Recipe
 from nasp_lightning.network.nasbench201 import NASBench201Network
 from nasp_lightning.space.nasbench201 import from_index

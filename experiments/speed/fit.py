@@ -20,12 +20,13 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from nasp_lightning import load_benchmark
-from nasp_lightning.cli import conf_dir, register_resolvers
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.framework.supervised import Supervised
-from nasp_lightning.job.fit_neural import fit, make_task
-from nasp_lightning.job.train_predictor import make_data
-from nasp_lightning.run_folder import resolved
+from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.folder import resolved
+from nasp_lightning.shipped import conf_dir
+from nasp_lightning.study.neural import fit, make_task
+from nasp_lightning.study.parts import make_data
 from nasp_lightning.task.loss import mse
 from nasp_lightning.task.schedule import cosine
 

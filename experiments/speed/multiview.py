@@ -22,13 +22,14 @@ from ranking import whole_space
 
 from nasp_lightning import load_benchmark
 from nasp_lightning.benchmark.nasbench101 import load_table
-from nasp_lightning.job.notebook import compose_config
-from nasp_lightning.job.train_predictor import make_data, quiet_lightning
 from nasp_lightning.predictor.multiview import MultiView
-from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.predictor.tnasp import TNASP
+from nasp_lightning.run.compose import compose_config
+from nasp_lightning.run.process import quiet_lightning
 from nasp_lightning.space.nasbench101 import NASBench101
 from nasp_lightning.space.nasbench201 import NASBench201
+from nasp_lightning.study.parts import make_data
 
 FEW = 172  # labels of NAS-Bench-101
 

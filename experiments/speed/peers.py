@@ -23,12 +23,14 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from nasp_lightning import load_benchmark
-from nasp_lightning.cli import conf_dir, register_resolvers
 from nasp_lightning.framework.supervised import Supervised
-from nasp_lightning.job.fit_neural import fit, make_task
-from nasp_lightning.job.train_predictor import make_data, make_space, quiet_lightning
-from nasp_lightning.predictor.scoring import score_all
-from nasp_lightning.run_folder import resolved
+from nasp_lightning.predictor.part.scoring import score_all
+from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.folder import resolved
+from nasp_lightning.run.process import quiet_lightning
+from nasp_lightning.shipped import conf_dir
+from nasp_lightning.study.neural import fit, make_task
+from nasp_lightning.study.parts import make_data, make_space
 
 LABELS = 469
 PEERS = ("tnasp", "pinat", "neural_predictor", "nao", "brp", "bonas", "mlp")

@@ -26,8 +26,8 @@ from scipy.stats import kendalltau
 from torch import Tensor
 
 from nasp_lightning.benchmark.nasbench101 import load_table
-from nasp_lightning.predictor import transformer
-from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.predictor.part import transformer
+from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.predictor.tnasp import TNASP
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.space.nasbench101 import NASBench101

@@ -62,7 +62,7 @@ def step_yardstick(file: Path) -> list[float]:
 
 
 def step_convert(file: Path) -> list[float]:
-    from nasp_lightning.benchmark.nasbench101_records import convert
+    from nasp_lightning.benchmark.format.nasbench101_records import convert
 
     before = peak_mb()
     wall, cpu, table = timed(lambda: convert(file))
@@ -80,7 +80,7 @@ def step_open(file: Path) -> list[float]:
     import google_crc32c  # noqa: F401
     import safetensors.numpy  # noqa: F401
 
-    from nasp_lightning.benchmark.table import BenchmarkTable
+    from nasp_lightning.benchmark.base import BenchmarkTable
 
     before = peak_mb()
     wall, cpu, table = timed(lambda: BenchmarkTable.open(file))

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nasp_lightning.run_folder import stem
+from nasp_lightning.run.folder import stem
 from nasp_lightning.storage import csv_text, write_text
 
 MARKS = ("50", "100", "200")

@@ -3,7 +3,7 @@
 Finished runs (their ``results.json`` carries the hash of their config) are skipped, so a sweep
 that was interrupted, or is asked for more seeds, runs only what is missing. A failed job stops no
 other; the sweep then ends with an error that names it. Hydra loads launchers from this namespace
-only, and imports them for every command: the work is in :mod:`nasp_lightning.sweep`.
+only, and imports them for every command: the work is in :mod:`nasp_lightning.run.sweep`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from nasp_lightning.sweep import Job
+    from nasp_lightning.run.sweep import Job
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class ProcessLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """Run what is missing; wait for all of it."""
         from nasp_lightning.error import NaspError
-        from nasp_lightning.run_folder import check_source, config_hash, finished_results
-        from nasp_lightning.sweep import available_cores, experiment_first, run_all
+        from nasp_lightning.run.folder import check_source, config_hash, finished_results
+        from nasp_lightning.run.sweep import available_cores, experiment_first, run_all
 
         assert self.config is not None
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
@@ -87,7 +87,7 @@ class ProcessLauncher(Launcher):
         return [_returned(job) for job in planned]
 
     def _plan(self, number: int, words: list[str]) -> Job:
-        from nasp_lightning.sweep import Job
+        from nasp_lightning.run.sweep import Job
 
         assert self.config is not None
         assert self.hydra_context is not None

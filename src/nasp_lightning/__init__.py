@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "NaspError": "nasp_lightning.error",
-    "BenchmarkTable": "nasp_lightning.benchmark.table",
+    "BenchmarkTable": "nasp_lightning.benchmark.base",
     "load_benchmark": "nasp_lightning.benchmark",
     "fit_predictor": "nasp_lightning.job.notebook",
 }
@@ -22,7 +22,7 @@ __all__ = ["__version__", *_LAZY]
 
 if TYPE_CHECKING:
     from nasp_lightning.benchmark import load_benchmark as load_benchmark
-    from nasp_lightning.benchmark.table import BenchmarkTable as BenchmarkTable
+    from nasp_lightning.benchmark.base import BenchmarkTable as BenchmarkTable
     from nasp_lightning.error import NaspError as NaspError
     from nasp_lightning.job.notebook import fit_predictor as fit_predictor
 

@@ -13,35 +13,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
-from hydra.errors import HydraException, InstantiationException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.job.chain import leave_again, left
-from nasp_lightning.run_folder import check_source, config_hash, finished_results, resolved, stem
-from nasp_lightning.storage import explain_os_error
-from nasp_lightning.sweep import experiment_first
+from nasp_lightning.run.chain import leave_again
+from nasp_lightning.run.compose import explain, register_resolvers
+from nasp_lightning.run.folder import check_source, config_hash, finished_results, resolved
+from nasp_lightning.run.sweep import experiment_first
+from nasp_lightning.shipped import conf_dir
 
 TRACEBACK = "HYDRA_FULL_ERROR"  # Hydra's own switch; the user's, unless the next one is set too
 QUIET = "NASP_QUIET_ERRORS"
-
-
-def conf_dir() -> Path:
-    """Folder of the configs: the copy in the wheel, else the clone's ``conf``."""
-    packaged = Path(__file__).resolve().with_name("conf")
-    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "conf"
-
-
-def register_resolvers() -> None:
-    """Make ``${config_hash:}``, ``${stem:…}`` and ``${left:…}`` known to configs."""
-    OmegaConf.register_new_resolver(
-        "config_hash", lambda *, _root_: config_hash(_root_), replace=True
-    )
-    OmegaConf.register_new_resolver("stem", stem, replace=True)
-    OmegaConf.register_new_resolver(
-        "left", lambda stage, *, _root_: left(stage, _root_.paths.chain), replace=True
-    )
 
 
 def fail(message: str) -> NoReturn:
@@ -55,36 +37,6 @@ def interrupted() -> NoReturn:
     """Say what to do after Ctrl-C, and leave with the status of an interrupt."""
     sys.stderr.write("interrupted: the same command goes on from here\n")
     raise SystemExit(130)
-
-
-def explain(error: BaseException) -> str | None:
-    """The words in which a user sees an error; None for a defect, which needs its traceback."""
-    if isinstance(error, NaspError):
-        return str(error)
-    if isinstance(error, InstantiationException):
-        cause = error.__cause__
-        if isinstance(cause, NaspError):
-            return str(cause)
-        return " ".join(str(error).split())
-    if isinstance(error, HydraException | OmegaConfBaseException):
-        cause = error.__cause__
-        told = [str(error)]
-        if isinstance(cause, OmegaConfBaseException) and str(cause) not in told[0]:
-            told.append(str(cause))
-        if told[0].startswith("Could not override") and several_experiments(sys.argv[1:]):
-            told.append(
-                "several experiments in one sweep: what only they choose cannot be set; "
-                "sweep one experiment at a time"
-            )
-        return "\n".join(told)
-    if isinstance(error, OSError) and error.filename is not None:
-        return str(explain_os_error(error, Path(str(error.filename)), "use"))
-    return None
-
-
-def several_experiments(words: Sequence[str]) -> bool:
-    """Whether a command line sweeps over experiments: Hydra then checks words without any."""
-    return any(word.lstrip("+").startswith("experiment=") and "," in word for word in words)
 
 
 def check_group_choices(words: Sequence[str]) -> None:

@@ -49,7 +49,7 @@ def wandb_logger(
         from lightning.pytorch.loggers import WandbLogger
     except ImportError as error:
         raise NaspError("logger=wandb needs: pip install 'nasp-lightning[wandb]'") from error
-    from nasp_lightning.run_folder import config_hash
+    from nasp_lightning.run.folder import config_hash
 
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nasp_lightning.benchmark.tfrecord import frame, write_tfrecord
+from nasp_lightning.benchmark.format.tfrecord import frame, write_tfrecord
 from nasp_lightning.space.nasbench101 import OPERATIONS, NASBench101, graph_hash
 from nasp_lightning.storage import atomic_path
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nasp_lightning.benchmark.cache import cached_table, table_path, tables_dir
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.format.cache import cached_table, table_path, tables_dir
 from nasp_lightning.error import NaspError
 from tests.tiny import tiny_table
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from nasp_lightning.benchmark import csv, load_benchmark
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.benchmark.csv import columns_dir, joined, load_table, read_columns
-from nasp_lightning.benchmark.table import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.space.nasbench201 import NASBench201, index_of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasp_lightning.benchmark.fetch import fetch
+from nasp_lightning.benchmark.format.fetch import fetch
 from nasp_lightning.error import NaspError
 
 DATA = np.random.default_rng(0).bytes(700_000)
@@ -197,7 +197,8 @@ def test_small_disk_is_noticed_first(
     server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("nasp_lightning.benchmark.fetch.shutil.disk_usage", lambda path: usage)
+    disk_usage = "nasp_lightning.benchmark.format.fetch.shutil.disk_usage"
+    monkeypatch.setattr(disk_usage, lambda path: usage)
     with pytest.raises(NaspError, match="NASP_CACHE to a larger disk"):
         fetch(server.url, target, SHA256, pause=0)
 

@@ -8,8 +8,8 @@ import pytest
 
 from nasp_lightning.benchmark import load_benchmark, nasbench101, nasbench201
 from nasp_lightning.benchmark.__main__ import main
-from nasp_lightning.benchmark.cache import tables_dir
-from nasp_lightning.benchmark.status import experiments, sources
+from nasp_lightning.benchmark.command.status import experiments, sources
+from nasp_lightning.benchmark.format.cache import tables_dir
 from tests.benchmark import nasbench201_files as files
 from tests.benchmark.test_csv import rows, write
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasp_lightning.benchmark import load_benchmark, nasbench101, nasbench101_records
+from nasp_lightning.benchmark import load_benchmark, nasbench101
+from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.format import nasbench101_records
+from nasp_lightning.benchmark.format.tfrecord import write_tfrecord
 from nasp_lightning.benchmark.nasbench101 import OFFICIAL_FILES, load_table
-from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.benchmark.tfrecord import write_tfrecord
 from nasp_lightning.error import NaspError
 from nasp_lightning.space.nasbench101 import NASBench101
 from tests.benchmark.nasbench101_files import (

@@ -5,8 +5,8 @@ import struct
 import numpy as np
 import pytest
 
-from nasp_lightning.benchmark import protobuf
-from nasp_lightning.benchmark.protobuf import MessageError, decode_model_metrics
+from nasp_lightning.benchmark.format import protobuf
+from nasp_lightning.benchmark.format.protobuf import MessageError, decode_model_metrics
 from tests.benchmark.nasbench101_files import (
     EPOCH,
     SECONDS,

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasp_lightning.benchmark.build import Build, pack
 from nasp_lightning.benchmark.subnets import load_table
 from nasp_lightning.error import NaspError
+from nasp_lightning.record.build import Build, pack
 from nasp_lightning.space.darts import Darts
 
 DARTS = {"_target_": "nasp_lightning.space.darts.Darts"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nasp_lightning.benchmark import tfrecord
+from nasp_lightning.benchmark.format import tfrecord
 from nasp_lightning.error import NaspError
 
 RECORDS = [b"", b"one", b"x" * 5000, bytes(range(256)) * 40, b"last"]

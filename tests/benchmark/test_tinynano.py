@@ -9,9 +9,9 @@ import pytest
 
 from nasp_lightning.benchmark import load_benchmark, tinynano
 from nasp_lightning.benchmark.__main__ import main
-from nasp_lightning.benchmark.build import Build, pack, read_build
-from nasp_lightning.benchmark.status import sources
+from nasp_lightning.benchmark.command.status import sources
 from nasp_lightning.error import NaspError
+from nasp_lightning.record.build import Build, pack, read_build
 from nasp_lightning.space.tinynano import TinyNano
 from tests.benchmark.tinynano_files import diverged, made_up, numbers, write
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasp_lightning.benchmark.unpickle import (
+from nasp_lightning.benchmark.format.unpickle import (
     PLAIN,
     TENSORS_DROPPED,
     load_sequence,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nasp_lightning.benchmark.build import FORMAT, Build, record_key, write_manifest
+from nasp_lightning.record.build import FORMAT, Build, record_key, write_manifest
 from nasp_lightning.space.tinynano import TinyNano
 from nasp_lightning.storage import write_checked
 

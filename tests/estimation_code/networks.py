@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.data.cifar import Images
+from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.image.cifar import Images
 from nasp_lightning.space.nasbench201 import from_index
 
 

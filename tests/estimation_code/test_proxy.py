@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from nasp_lightning.benchmark import csv
-from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.data.cifar import load_cifar
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.proxy import NetworkProxies, ProxyCode, grasp, snip, synflow
+from nasp_lightning.image.cifar import load_cifar
 from nasp_lightning.network.nasbench201 import NASBench201Network
 from tests.estimation_code.networks import table, tiny_images, tiny_network
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nasp_lightning.benchmark import nasbench201, spikenas
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.table import TableCode
 from tests.estimation_code.networks import table

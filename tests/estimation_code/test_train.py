@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.data.augment import NO_AUGMENTATION
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.computed import PlainImages, describe
+from nasp_lightning.estimation_code.part.computed import PlainImages, describe
 from nasp_lightning.estimation_code.train import Recipe, TrainedCode, batches, first_losses
+from nasp_lightning.image.augment import NO_AUGMENTATION
 from nasp_lightning.network.nasbench201 import NASBench201Network
 from nasp_lightning.network.tinynano import TinyNanoNetwork
 from nasp_lightning.space.tinynano import TinyNano

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.space.macro import Macro

@@ -11,9 +11,8 @@ import torch
 from hydra.utils import instantiate
 from torch import nn
 
-from nasp_lightning.data.augment import NO_AUGMENTATION
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.computed import PlainImages
+from nasp_lightning.estimation_code.part.computed import PlainImages
 from nasp_lightning.estimation_code.train import Recipe, TrainedCode
 from nasp_lightning.evaluator.training import (
     Resident,
@@ -24,6 +23,7 @@ from nasp_lightning.evaluator.training import (
     shrink,
     train,
 )
+from nasp_lightning.image.augment import NO_AUGMENTATION
 from nasp_lightning.space.nasbench201 import from_index
 from tests.estimation_code.networks import diverging_network, table, tiny_images, tiny_network
 from tests.tiny import compose_config

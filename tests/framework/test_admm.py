@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.framework.admm import (
+from nasp_lightning.framework.part.admm import (
     affine_calibration,
     closed_form_targets,
     constraint_values,

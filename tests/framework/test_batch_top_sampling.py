@@ -16,7 +16,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.batch_top_sampling import BatchTopSampling
 from nasp_lightning.framework.fully_top_sampling import FullyTopSampling
-from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.predictor.siamese import Siamese
 from nasp_lightning.space.nasbench201 import NASBench201
 from nasp_lightning.task.predictor import PredictorTask

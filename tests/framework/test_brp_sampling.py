@@ -14,7 +14,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.brp_sampling import BRPSampling, choose
 from nasp_lightning.predictor.brp import BRP
-from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.task.predictor import PredictorTask
 from tests import tiny
 from tests.framework import runs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasp_lightning.framework.patience import FIRST_COUNTED, Patience
+from nasp_lightning.framework.part.patience import FIRST_COUNTED, Patience
 
 
 def ends(patience: Patience, losses: list[float], first: int = FIRST_COUNTED) -> int | None:

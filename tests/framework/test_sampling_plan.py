@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.framework.sampling_plan import (
+from nasp_lightning.framework.part.sampling_plan import (
     choose_top,
     draw_batches,
     draw_subset,

@@ -12,7 +12,7 @@ from torch import nn
 from nasp_lightning.callbacks.checkpoint import ClockCheckpoint
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
-from nasp_lightning.framework import admm
+from nasp_lightning.framework.part import admm
 from nasp_lightning.framework.self_evolution import SelfEvolution
 from nasp_lightning.metric.functional import kendall_tau
 from nasp_lightning.task.predictor import PredictorTask

@@ -13,10 +13,10 @@ import pytest
 
 import nasp_lightning.job.build_benchmark as job
 from nasp_lightning.benchmark import load_benchmark, tinynano
-from nasp_lightning.benchmark.build import pack, read_build
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.training import Training
-from nasp_lightning.run_folder import finished_results
+from nasp_lightning.record.build import pack, read_build
+from nasp_lightning.run.folder import finished_results
 from nasp_lightning.space.tinynano import TinyNano
 from tests.data.test_cifar import write_columns
 from tests.tiny import compose_config, nasp

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasp_lightning.benchmark.build import read_build
 from nasp_lightning.benchmark.subnets import load_table
-from nasp_lightning.cli import register_resolvers
 from nasp_lightning.error import NaspError
 from nasp_lightning.job import label_subnets as job
+from nasp_lightning.record.build import read_build
+from nasp_lightning.run.compose import register_resolvers
 from tests.evaluator.fake_images import SPACE, supernet_file
 
 
 def config_of(folder: Path, **words: Any) -> dict[str, Any]:
-    from nasp_lightning.job.notebook import compose_config
+    from nasp_lightning.run.compose import compose_config
 
     register_resolvers()
     config = compose_config(["job=label_subnets", "space=mobilenet_mini", "job.device=cpu"])

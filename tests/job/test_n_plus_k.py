@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import nasp_lightning.job.n_plus_k as job
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.job.repeated_fit import Repeated
-from nasp_lightning.run_folder import config_hash
+from nasp_lightning.run.folder import config_hash
+from nasp_lightning.study.repeated import Repeated
 from tests.tiny import compose_config, nasp, tiny_table, write_csv
 
 WORDS = (

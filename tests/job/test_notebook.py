@@ -14,10 +14,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from nasp_lightning import fit_predictor
-from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.cli import conf_dir
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.job.notebook import benchmark_words, compose_config, to_value, to_words
+from nasp_lightning.job.notebook import benchmark_words
+from nasp_lightning.run.compose import compose_config, to_value, to_words
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.nasbench201 import all_operations
 
 WORTH = """

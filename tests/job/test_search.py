@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import nasp_lightning.job.search as job
-from nasp_lightning.cli import conf_dir
 from nasp_lightning.error import NaspError
-from nasp_lightning.run_folder import config_hash
+from nasp_lightning.run.folder import config_hash
+from nasp_lightning.shipped import conf_dir
 from tests.tiny import make_config, nasp, tiny_table, write_csv
 
 EXPERIMENTS = sorted(  # a chain's search stage is another job
@@ -33,8 +33,8 @@ def make_words(*words: str) -> dict[str, Any]:
         from hydra import compose, initialize_config_dir
         from hydra.core.global_hydra import GlobalHydra
 
-        from nasp_lightning.cli import register_resolvers
-        from nasp_lightning.run_folder import resolved
+        from nasp_lightning.run.compose import register_resolvers
+        from nasp_lightning.run.folder import resolved
         from tests.tiny import SMALL_DATA
 
         register_resolvers()

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.job import search_network as job
-from nasp_lightning.job.notebook import compose_config
 from nasp_lightning.network.build import build_network, build_space
 from nasp_lightning.network.count import multiply_adds, parameter_count
+from nasp_lightning.run.compose import compose_config
 from nasp_lightning.search.nsga2 import pareto_front
 from nasp_lightning.space.darts import Darts
 from nasp_lightning.space.mobilenet import MobileNet

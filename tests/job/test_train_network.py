@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nasp_lightning.error import NaspError
 from nasp_lightning.job import train_network
 from nasp_lightning.network.store import load_network
-from nasp_lightning.run_folder import config_hash
+from nasp_lightning.run.folder import config_hash
 from tests.data.test_cifar import write_columns
 from tests.tiny import compose_config, nasp
 

@@ -16,7 +16,7 @@ from lightning.pytorch import Callback
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.job import train_predictor
-from nasp_lightning.run_folder import config_hash, finished_results
+from nasp_lightning.run.folder import config_hash, finished_results
 from tests.tiny import make_config, tiny_table
 
 fork = multiprocessing.get_context("fork")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.count import (
     PartCosts,
@@ -20,7 +21,6 @@ from nasp_lightning.network.count import (
 from nasp_lightning.network.nasbench201 import NASBench201Network
 from nasp_lightning.network.tinynano import TinyNanoNetwork
 from nasp_lightning.space import nasbench201
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.tinynano import TinyNano
 from nasp_lightning.space.tinynano_cost import network_cost
 from nasp_lightning.space.tinynano_graph import from_arrays

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.count import multiply_adds, on_meta, parameter_count
 from nasp_lightning.network.darts import DartsNetwork
 from nasp_lightning.network.darts_supernet import DartsSupernet
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.darts import Darts
 from nasp_lightning.space.macro import Macro
 from tests.tiny import compose_config

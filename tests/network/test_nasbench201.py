@@ -6,9 +6,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from nasp_lightning.cli import conf_dir
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.nasbench201 import NASBench201Network
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.nasbench201 import NASBench201
 
 TEXT = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.network.supernet import Supernet
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.macro import Macro
 
 

@@ -8,9 +8,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from nasp_lightning.cli import conf_dir
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.tinynano import TinyNanoNetwork
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.tinynano import TinyNano
 
 TEXT = "split>1,2;dwconv3x3>3;expand>3;conv1x1>4;atten>5;output"

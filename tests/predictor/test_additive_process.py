@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from nasp_lightning.predictor.additive_process import (
+from nasp_lightning.predictor.multiview.additive_process import (
     JITTER,
     AdditiveProcess,
     Prior,

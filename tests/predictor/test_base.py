@@ -8,9 +8,7 @@ import torch
 from hydra.utils import instantiate
 from torch import nn
 
-from nasp_lightning.cli import conf_dir
 from nasp_lightning.error import NaspError
-from nasp_lightning.job.train_predictor import make_space
 from nasp_lightning.predictor.base import (
     ClassicalPredictor,
     ProbabilisticPredictor,
@@ -18,9 +16,11 @@ from nasp_lightning.predictor.base import (
 )
 from nasp_lightning.predictor.gaussian_process import GaussianProcess
 from nasp_lightning.predictor.gradient_boosting import GradientBoosting
-from nasp_lightning.predictor.scoring import score_all
-from nasp_lightning.predictor.targets import Targets
+from nasp_lightning.predictor.part.scoring import score_all
+from nasp_lightning.predictor.part.targets import Targets
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.nasbench201 import NASBench201
+from nasp_lightning.study.parts import make_space
 from tests.tiny import compose_config
 
 PREDICTORS = sorted(file.stem for file in (conf_dir() / "predictor").glob("*.yaml"))

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nasp_lightning.predictor import dense
-from nasp_lightning.predictor.dense import linear, product
+from nasp_lightning.predictor.part import dense
+from nasp_lightning.predictor.part.dense import linear, product
 
 
 @pytest.mark.parametrize("relu", [False, True])

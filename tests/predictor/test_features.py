@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasp_lightning.predictor import features as module
-from nasp_lightning.predictor.features import feature_names, graph_features, live_operations
+from nasp_lightning.predictor.part import features as module
+from nasp_lightning.predictor.part.features import feature_names, graph_features, live_operations
 from nasp_lightning.space.macro import Macro
 from nasp_lightning.space.nasbench101 import NASBench101
 from nasp_lightning.space.nasbench201 import NASBench201, all_operations

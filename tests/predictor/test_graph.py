@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nasp_lightning.predictor.graph import (
+from nasp_lightning.predictor.part.graph import (
     token_adjacency,
     with_global_vertex,
     with_self_loops,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nasp_lightning.predictor.laplacian import (
+from nasp_lightning.predictor.part.laplacian import (
     laplacian,
     laplacian_eigenvectors,
     normalised_laplacian,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasp_lightning.predictor.live_graph import as_cells, live_graphs
+from nasp_lightning.predictor.multiview.live_graph import as_cells, live_graphs
 from nasp_lightning.space.base import Shape
 from nasp_lightning.space.macro import Macro
 from nasp_lightning.space.nasbench101 import NASBench101

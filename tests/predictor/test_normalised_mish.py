@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasp_lightning.predictor.normalised_mish import folded, mish_, normalised_mish
+from nasp_lightning.predictor.siamese.normalised_mish import folded, mish_, normalised_mish
 
 
 def make(width: int, momentum: float | None = 0.1) -> nn.BatchNorm1d:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.graph import token_adjacency, with_self_loops
+from nasp_lightning.predictor.part.graph import token_adjacency, with_self_loops
 from nasp_lightning.predictor.pinat import PINAT, _spread, draw_masks
 
 from . import checks

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nasp_lightning.predictor.live_graph import live_graphs
-from nasp_lightning.predictor.random_network import RandomNetworks
+from nasp_lightning.predictor.multiview.live_graph import live_graphs
+from nasp_lightning.predictor.multiview.random_network import RandomNetworks
 from nasp_lightning.space.macro import Macro
 from nasp_lightning.space.nasbench201 import NASBench201
 

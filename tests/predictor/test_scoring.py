@@ -10,10 +10,10 @@ from scipy.stats import kendalltau
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor import tnasp_scoring
-from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.predictor.tnasp import TNASP
-from nasp_lightning.predictor.tnasp_scoring import TNASPScoring, token_codes
+from nasp_lightning.predictor.tnasp import scoring as tnasp_scoring
+from nasp_lightning.predictor.tnasp.scoring import TNASPScoring, token_codes
 from nasp_lightning.space.base import Graphs, Shape
 from tests.predictor.test_tnasp import CELL, CHAIN, EDGES, cells, chains, edge_cells
 

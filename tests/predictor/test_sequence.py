@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.sequence import SequenceEncoding
+from nasp_lightning.predictor.nao.sequence import SequenceEncoding
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.space.nasbench101 import NASBench101
 from nasp_lightning.space.nasbench201 import NASBench201

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nasp_lightning.predictor import set_convolution
-from nasp_lightning.predictor.set_convolution import (
+from nasp_lightning.predictor.pinat import set_convolution
+from nasp_lightning.predictor.pinat.set_convolution import (
     SLOPE,
     GraphBranch,
     SetConvolution,

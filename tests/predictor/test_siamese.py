@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.predictor.siamese import Siamese
 from nasp_lightning.space.base import Graphs, Shape
 from nasp_lightning.task.loss import logistic

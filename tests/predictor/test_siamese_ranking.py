@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.siamese_ranking import Ranked, resort, siamese_ranking, top_rows
+from nasp_lightning.predictor.siamese.ranking import Ranked, resort, siamese_ranking, top_rows
 from tests.predictor import checks
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.predictor.tnasp import TNASP
 
 from . import checks

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nasp_lightning.predictor.transformer import EncoderLayer, TransformerEncoder
+from nasp_lightning.predictor.part.transformer import EncoderLayer, TransformerEncoder
 
 
 def reference(layer: EncoderLayer, dim: int, heads: int, inner: int) -> nn.Module:

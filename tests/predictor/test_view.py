@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.features import feature_names
-from nasp_lightning.predictor.live_graph import live_graphs
-from nasp_lightning.predictor.view import (
+from nasp_lightning.predictor.multiview.live_graph import live_graphs
+from nasp_lightning.predictor.multiview.view import (
     FAMILY_WEIGHTS,
     NAMES,
     Contracted,
@@ -20,6 +19,7 @@ from nasp_lightning.predictor.view import (
     family_weights,
     make_views,
 )
+from nasp_lightning.predictor.part.features import feature_names
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.space.darts import Darts
 from nasp_lightning.space.macro import Macro

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from nasp_lightning.predictor.mlp import MLP
+from nasp_lightning.predictor.part.watch import reads_features, watch
 from nasp_lightning.predictor.siamese import Siamese
-from nasp_lightning.predictor.watch import reads_features, watch
 from nasp_lightning.space.base import Graphs, Shape
 from tests.predictor import checks
 

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.report.chain import FIXED, LEAST, TALLEST, draw_boxes, draw_chain
-from nasp_lightning.report.figure import COLOURS, styled_figure
+from nasp_lightning.report.figure.chain import FIXED, LEAST, TALLEST, draw_boxes, draw_chain
+from nasp_lightning.report.figure.style import COLOURS, styled_figure
 from nasp_lightning.space.chain import Box
 from nasp_lightning.space.macro import Macro
 from nasp_lightning.space.mobilenet import MobileNet

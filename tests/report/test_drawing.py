@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasp_lightning.report.drawing import draw_architecture, draw_front
+from nasp_lightning.report.figure.drawing import draw_architecture, draw_front
 from nasp_lightning.space.darts import Darts
 from nasp_lightning.space.macro import Macro
 from nasp_lightning.space.mobilenet import MobileNet

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from nasp_lightning.report.figure import COLOURS, look
+from nasp_lightning.report.figure.style import COLOURS, look
 
 
 def test_no_two_methods_look_alike():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.report.genotype import columns, draw_genotype, operation_label
+from nasp_lightning.report.figure.genotype import columns, draw_genotype, operation_label
 from nasp_lightning.space.darts import Darts
 from nasp_lightning.space.darts_genotype import OPERATIONS, parse
 from tests.space.genotypes import PC_DARTS, V2

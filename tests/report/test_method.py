@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from nasp_lightning.job.recipe import recipe
-from nasp_lightning.job.variant import variant
 from nasp_lightning.report import Row, collect_runs, summarise
 from nasp_lightning.report.method import deviations, method_name
+from nasp_lightning.run.recipe import recipe
+from nasp_lightning.run.variant import variant
 from tests.report.conftest import WriteRun, self_evolution
 from tests.tiny import compose_config
 

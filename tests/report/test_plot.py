@@ -8,7 +8,7 @@ import pytest
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report import collect_runs, summarise
-from nasp_lightning.report.plot import plot_rows, scatter
+from nasp_lightning.report.figure.plot import plot_rows, scatter
 from tests.report.conftest import WriteRun, self_evolution
 
 
@@ -38,8 +38,8 @@ def test_one_figure_for_each_benchmark(write_run: WriteRun, tmp_path: Path):
 
 def test_a_legend_of_many_long_names_is_not_cut(write_run: WriteRun, tmp_path: Path):
     pytest.importorskip("matplotlib")
-    from nasp_lightning.report import plot
-    from nasp_lightning.report.figure import styled_figure
+    from nasp_lightning.report.figure import plot
+    from nasp_lightning.report.figure.style import styled_figure
 
     for predictor in ("neural_predictor", "nao", "tnasp"):
         write_run(predictor=predictor)

@@ -82,7 +82,7 @@ def test_ranking_is_a_point_for_each_budget(tmp_path: Path):
 
 
 def test_a_predictors_own_recipe_goes_unsaid(tmp_path: Path):
-    from nasp_lightning.job.recipe import recipe
+    from nasp_lightning.run.recipe import recipe
 
     own = {name: setting.value for name, setting in recipe("nasbench201", "brp").items()}
     assert own["trainer.max_epochs"] == 250

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.evaluator.base import Architecture
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.space.macro import SIZE, Macro

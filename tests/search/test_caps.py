@@ -8,7 +8,7 @@ import pytest
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.search.caps import Caps
+from nasp_lightning.search.part.caps import Caps
 from nasp_lightning.space.macro import Macro
 from tests.search.tables import evaluator
 

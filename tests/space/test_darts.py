@@ -9,12 +9,12 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from nasp_lightning.cli import conf_dir
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.features import feature_names, graph_features
 from nasp_lightning.predictor.gaussian_process import GaussianProcess
-from nasp_lightning.predictor.sequence import SequenceEncoding
-from nasp_lightning.space.base import Array
+from nasp_lightning.predictor.nao.sequence import SequenceEncoding
+from nasp_lightning.predictor.part.features import feature_names, graph_features
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.darts import Darts
 from nasp_lightning.space.darts_genotype import OPERATIONS
 from tests.space.genotypes import PC_DARTS, PINAT, PUBLISHED, V2

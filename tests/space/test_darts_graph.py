@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from nasp_lightning.space.base import Array
+from nasp_lightning.array import Array
 from nasp_lightning.space.darts_graph import (
     CELL_SIZE,
     PAIRS,

@@ -7,9 +7,9 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from nasp_lightning.cli import conf_dir
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Array
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.mobilenet import BLOCKS, IDENTITY, OPERATIONS, MobileNet
 
 FIRSTS = [0, 4, 8, 12, 16, 20]  # layers without an identity, by RLNAS' code

@@ -8,8 +8,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.nasbench101 import NASBench101, graph_hash, prune
 from nasp_lightning.space.nasbench101_graph import EDGES, PADDING, VERTICES
 

@@ -194,7 +194,7 @@ def test_dataflow_encoding_is_the_published_one() -> None:
 
 
 def test_dataflow_features_see_the_same_cells() -> None:
-    from nasp_lightning.predictor.features import graph_features
+    from nasp_lightning.predictor.part.features import graph_features
 
     operations = all_operations()[::17]
     node, flow = (NASBench201(name) for name in ("node", "dataflow"))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from nasp_lightning.cli import conf_dir
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Array
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.tinynano import TinyNano
 from nasp_lightning.space.tinynano_cost import (
     Cost,

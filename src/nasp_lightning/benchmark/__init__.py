@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nasp_lightning.error import NaspError
 
 if TYPE_CHECKING:
-    from nasp_lightning.benchmark.table import BenchmarkTable
+    from nasp_lightning.benchmark.base import BenchmarkTable
 
 
 def load_benchmark(name: str = "nasbench201", **options: Any) -> BenchmarkTable:

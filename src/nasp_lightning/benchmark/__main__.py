@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from nasp_lightning.benchmark.status import print_status
+    from nasp_lightning.benchmark.command.status import print_status
 
     print_status()
     return 0
@@ -77,7 +77,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from nasp_lightning.benchmark.status import damaged_downloads, damaged_tables
+    from nasp_lightning.benchmark.command.status import damaged_downloads, damaged_tables
 
     damaged = damaged_tables() + (damaged_downloads() if options.all else [])
     for message in damaged:
@@ -87,7 +87,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     from nasp_lightning.benchmark import csv
-    from nasp_lightning.benchmark.build import is_build, read_build
+    from nasp_lightning.record.build import is_build, read_build
 
     target = csv.imported_path(options.name)
     if is_build(options.file):
@@ -105,7 +105,7 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from nasp_lightning.benchmark.build import pack, read_build
+    from nasp_lightning.record.build import pack, read_build
 
     build, module = read_build(options.folder), _module_of(options.folder)
     if options.prefix:
@@ -123,7 +123,7 @@ def _export(options: argparse.Namespace) -> int:
 def _module_of(path: Path) -> Any:
     """The benchmark's module that makes tables of a build."""
     from nasp_lightning.benchmark import tinynano
-    from nasp_lightning.benchmark.build import read_build
+    from nasp_lightning.record.build import read_build
 
     name = read_build(path).manifest["benchmark"]
     if name != "tinynano":

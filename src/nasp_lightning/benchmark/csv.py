@@ -33,15 +33,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasp_lightning.benchmark.cache import cached_table, table_path, tables_dir
-from nasp_lightning.benchmark.csv_cells import (
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.format.cache import cached_table, table_path, tables_dir
+from nasp_lightning.benchmark.format.csv_cells import (
     read_architectures,
     read_csv,
     read_values,
     refuse_duplicates,
 )
-from nasp_lightning.benchmark.table import Array, BenchmarkTable
 from nasp_lightning.error import NaspError
+from nasp_lightning.shipped import conf_dir
 from nasp_lightning.storage import cache_dir, data_dir, known_sha256
 
 if TYPE_CHECKING:
@@ -188,8 +190,6 @@ def _imported(name: str | None) -> BenchmarkTable:
 
 def columns_dir() -> Path:
     """Folder of the shipped maps."""
-    from nasp_lightning.cli import conf_dir
-
     return Path(conf_dir()) / "benchmark" / "columns"
 
 

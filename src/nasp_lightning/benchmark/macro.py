@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nasp_lightning.benchmark import csv
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 
 FILES = ("nas_bench_macro_6561.csv.gz",)
 

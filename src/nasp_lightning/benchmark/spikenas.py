@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nasp_lightning.benchmark import csv
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 
 FILES = ("spikenas_cifar10_15625.csv.gz",)
 

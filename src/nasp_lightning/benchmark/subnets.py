@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from nasp_lightning.benchmark.build import Build, identity_hash, read_build
-from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
+from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
 from nasp_lightning.error import NaspError
+from nasp_lightning.record.build import Build, identity_hash, read_build
 from nasp_lightning.storage import known_sha256
 
 BENCHMARK = "subnets"

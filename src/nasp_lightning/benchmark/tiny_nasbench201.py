@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nasp_lightning.benchmark import nasbench201
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 
 

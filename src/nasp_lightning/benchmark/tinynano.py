@@ -30,9 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from nasp_lightning.benchmark.build import MANIFEST, Build, identity_hash, read_build
-from nasp_lightning.benchmark.table import Array, BenchmarkTable, metric_name
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
 from nasp_lightning.error import NaspError
+from nasp_lightning.record.build import MANIFEST, Build, identity_hash, read_build
 from nasp_lightning.storage import cache_dir, known_sha256
 
 SIZE = 1_120

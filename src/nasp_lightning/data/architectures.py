@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 
-from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
 from nasp_lightning.data.labels import FAILED_TEST, check_accuracies, mean_run, training_labels
 from nasp_lightning.data.proxies import extra_inputs
 from nasp_lightning.data.split import Indices, make_split
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.predictor.scoring import score_all
+from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.space.base import Graphs, Shape, Space
-
-Array = npt.NDArray[Any]
 
 
 class Batch(NamedTuple):

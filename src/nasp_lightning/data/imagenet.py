@@ -25,7 +25,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from nasp_lightning.data.base import ImageBatch, ImageModule, held_out_rows, random_labels
-from nasp_lightning.data.image_folder import (
+from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.image.folder import (
     BROKEN,
     ImageFolder,
     check_same_classes,
@@ -34,7 +35,6 @@ from nasp_lightning.data.image_folder import (
     readable,
     scan_folder,
 )
-from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.storage import data_dir
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # as everyone has them for ImageNet

@@ -1,7 +1,7 @@
 """Small images that stay on the device: CIFAR-10, CIFAR-100 and ImageNet16-120.
 
 No workers, no files, no copies: the bytes of all images lie on the device that trains, and a batch
-is cut, flipped, normalised and erased there by :mod:`nasp_lightning.data.crop`.
+is cut, flipped, normalised and erased there by :mod:`nasp_lightning.image.crop`.
 
 Example:
     >>> data = ImageData("cifar10", batch_size=96, cutout=16)  # doctest: +SKIP
@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from nasp_lightning.data.base import ImageBatch, ImageModule, Rows, held_out_rows, random_labels
-from nasp_lightning.data.cifar import Images, load_cifar
-from nasp_lightning.data.crop import (
+from nasp_lightning.error import check_whole
+from nasp_lightning.image.cifar import Images, load_cifar
+from nasp_lightning.image.crop import (
     CropDraw,
     Cropping,
     crop,
@@ -31,8 +32,7 @@ from nasp_lightning.data.crop import (
     normalise,
     pad_images,
 )
-from nasp_lightning.data.imagenet16 import load_imagenet16
-from nasp_lightning.error import check_whole
+from nasp_lightning.image.imagenet16 import load_imagenet16
 
 Triple = tuple[float, float, float]
 

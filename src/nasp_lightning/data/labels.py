@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-
-Array = npt.NDArray[Any]
 
 FAILED_TEST = 0.3  # test accuracy of a failed run in PINAT's code (facts 1.3)
 

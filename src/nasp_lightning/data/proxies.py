@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nasp_lightning.array import Array
 from nasp_lightning.benchmark import csv
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.features import live_operations
-
-Array = npt.NDArray[Any]
+from nasp_lightning.predictor.part.features import live_operations
 
 # Where data.proxies=null looks for a space's proxies.
 FILES = {"nasbench201": ("zero_cost_proxies_9445.csv.gz",)}

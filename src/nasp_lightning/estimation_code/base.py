@@ -10,17 +10,14 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 
 log = logging.getLogger(__name__)
-
-Array = npt.NDArray[Any]
 
 NOT_STATED = "not stated"
 

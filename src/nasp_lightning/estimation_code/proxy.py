@@ -25,19 +25,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.benchmark import csv
-from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.data.cifar import Images
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.data.proxies import FILES, proxy_costs
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.base import (
-    Array,
     EstimationCode,
     label_equivalents,
     label_training,
     own_code_cost,
 )
-from nasp_lightning.estimation_code.computed import (
+from nasp_lightning.estimation_code.part.computed import (
     Architecture,
     ComputedCode,
     NetworkBuilder,
@@ -45,7 +44,8 @@ from nasp_lightning.estimation_code.computed import (
     build,
     reproducible,
 )
-from nasp_lightning.estimation_code.store import Compute, Record
+from nasp_lightning.image.cifar import Images
+from nasp_lightning.record.store import Compute, Record
 
 TRANSFORMS = ("none", "log", "normal")
 LOSS = "train_loss_"  # begins the columns of a table's own short trainings

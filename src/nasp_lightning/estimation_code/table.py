@@ -6,9 +6,10 @@ import warnings
 
 import numpy as np
 
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.base import Array, EstimationCode, own_code_cost
+from nasp_lightning.estimation_code.base import EstimationCode, own_code_cost
 
 SHORT = "-code"  # ends the name of a data set's short trainings
 

@@ -27,12 +27,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.data.augment import Augmentation, augment, draw
-from nasp_lightning.data.cifar import Images
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.estimation_code.base import Array, label_equivalents, label_training
-from nasp_lightning.estimation_code.computed import (
+from nasp_lightning.estimation_code.base import label_equivalents, label_training
+from nasp_lightning.estimation_code.part.computed import (
     Architecture,
     ComputedCode,
     NetworkBuilder,
@@ -40,7 +39,9 @@ from nasp_lightning.estimation_code.computed import (
     build,
     reproducible,
 )
-from nasp_lightning.estimation_code.store import Compute, Record
+from nasp_lightning.image.augment import Augmentation, augment, draw
+from nasp_lightning.image.cifar import Images
+from nasp_lightning.record.store import Compute, Record
 
 BATCH_STREAM = 2  # apart from the stream that draws the subset
 BLOCK = 64  # batches that are augmented together

@@ -5,15 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.space.base import Space
-
-Array = npt.NDArray[Any]
 
 ATTEMPTS = 100  # mutations or draws until one can be evaluated
 STEPS = 200  # of a descent to the cheapest architecture

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Array, Evaluator
+from nasp_lightning.evaluator.base import Architecture, Evaluator
 
 
 class PredictorEvaluator(Evaluator):

@@ -21,9 +21,10 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nasp_lightning.array import Array
 from nasp_lightning.data.base import ImageBatch, ImageModule
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.evaluator.base import Architecture, Array, Evaluator
+from nasp_lightning.evaluator.base import Architecture, Evaluator
 from nasp_lightning.network.supernet import Supernet
 from nasp_lightning.space.base import Space
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from nasp_lightning.benchmark.table import BenchmarkTable, metric_name
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
 from nasp_lightning.data.labels import FAILED_TEST, check_accuracies, mean_run, training_labels
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Array, Evaluator
+from nasp_lightning.evaluator.base import Architecture, Evaluator
 from nasp_lightning.space.base import Space
 
 

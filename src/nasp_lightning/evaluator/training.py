@@ -28,17 +28,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.data.base import held_out_rows
-from nasp_lightning.data.cifar import Images
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.computed import (
+from nasp_lightning.estimation_code.part.computed import (
     Architecture,
     NetworkBuilder,
     PlainImages,
     build,
     reproducible,
 )
-from nasp_lightning.estimation_code.store import Record
 from nasp_lightning.estimation_code.train import Recipe, batches, first_losses, train_epoch
+from nasp_lightning.image.cifar import Images
+from nasp_lightning.record.store import Record
 
 TEST_BATCH = 500
 OPTIMIZERS = ("adam", "sgd")

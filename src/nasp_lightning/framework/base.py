@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from nasp_lightning.array import Array
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.framework.patience import Patience
-from nasp_lightning.space.base import Array
+from nasp_lightning.framework.part.patience import Patience
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Framework(Callback):
     Attributes:
         lockstep: whether several runs may be trained at once, each with a framework of its own:
             the sizes of its training sets and its phases must not depend on the seed, and of a
-            trainer it may ask what :class:`~nasp_lightning.framework.lockstep.Clock` has.
+            trainer it may ask what :class:`~nasp_lightning.study.lockstep.Clock` has.
         classical: whether it serves predictors without gradient training as well (:meth:`gather`).
         evaluate: called at the end of each phase but the last; its results are kept under the
             phase's name in ``phase_results``.

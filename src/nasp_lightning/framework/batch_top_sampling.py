@@ -4,7 +4,8 @@ Zhang et al., "Siamese-NAS" (arXiv 2210.00546), section 3.4 and Algorithm 2, aft
 code. A share λ of ``data.train_size`` labels is random. While training goes on, the rest is
 bought in equal updates: each ranks a random tenth of the space (by Siamese-Ranking, or however
 the predictor ranks) and takes the best that have no label yet. ``trainer.max_epochs`` are the
-epochs of all stretches together; :mod:`~nasp_lightning.framework.sampling_plan` has their plan.
+epochs of all stretches together; their plan is in
+:mod:`~nasp_lightning.framework.part.sampling_plan`.
 
 Example:
     ``python -m nasp_lightning +experiment=nb201_siamese_bts``
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from nasp_lightning.array import Array
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
@@ -33,7 +35,7 @@ from nasp_lightning.framework.base import (
     scale_by,
     train_on,
 )
-from nasp_lightning.framework.sampling_plan import (
+from nasp_lightning.framework.part.sampling_plan import (
     SCHEDULES,
     Plan,
     buy,
@@ -43,7 +45,6 @@ from nasp_lightning.framework.sampling_plan import (
     make_plan,
     split_chunks,
 )
-from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 # Tell the draws from the seed's other uses.

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from nasp_lightning.array import Array
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
@@ -30,7 +31,6 @@ from nasp_lightning.framework.base import (
     normalise_by,
     train_on,
 )
-from nasp_lightning.space.base import Array
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 DRAW = 3  # tells the draws of architectures from the seed's other uses

@@ -3,7 +3,7 @@
 Lu et al., "TNASP", NeurIPS 2021, supplementary A.3, A.4 and B: 200 validation architectures,
 every historical evaluation a hard constraint, a minimax problem, another T = 100 epochs. The
 equations are not in the supplementary; what is here is our formulation, stated in
-:mod:`nasp_lightning.framework.admm`. An evaluation returns one number, the mean squared error
+:mod:`nasp_lightning.framework.part.admm`. An evaluation returns one number, the mean squared error
 e_k of the predictions ŷ_k on the validation architectures; their labels are never seen.
 
 Labels of this phase, those trained on too, are raised to ``label_floor`` at least: a few failed
@@ -24,8 +24,8 @@ from torch import Tensor
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.framework import admm
 from nasp_lightning.framework.base import Framework
+from nasp_lightning.framework.part import admm
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 TARGETS = ("closed_form", "gradient")

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.framework.admm import affine_calibration
 from nasp_lightning.framework.base import Framework
+from nasp_lightning.framework.part.admm import affine_calibration
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 DRAW = 2  # tells the draws of architectures from the seed's other uses

@@ -22,20 +22,20 @@ import yaml
 from hydra.utils import instantiate
 from rich.console import Console
 
-from nasp_lightning.benchmark.build import identity_hash, read_build, record_key, write_manifest
-from nasp_lightning.data.cifar import Images
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.estimation_code.computed import (
+from nasp_lightning.estimation_code.part.computed import (
     Architecture,
     PlainImages,
     choose_device,
     describe,
 )
-from nasp_lightning.estimation_code.store import Record, ShardStore, fill
 from nasp_lightning.evaluator.training import Training, TrainingRecipe, hold_out, shrink
-from nasp_lightning.job.construction import constructing
-from nasp_lightning.job.provenance import versions
-from nasp_lightning.run_folder import config_hash
+from nasp_lightning.image.cifar import Images
+from nasp_lightning.record.build import identity_hash, read_build, record_key, write_manifest
+from nasp_lightning.record.store import Record, ShardStore, fill
+from nasp_lightning.run.construction import constructing
+from nasp_lightning.run.folder import config_hash
+from nasp_lightning.run.provenance import versions
 from nasp_lightning.storage import cache_dir, write_json, write_text
 
 log = logging.getLogger(__name__)

@@ -18,20 +18,20 @@ import yaml
 from hydra.utils import instantiate
 from rich.console import Console
 
-from nasp_lightning.benchmark.build import pack, read_build, record_key, write_manifest
 from nasp_lightning.benchmark.subnets import BENCHMARK, space_identity
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.estimation_code.computed import choose_device
-from nasp_lightning.estimation_code.store import Record, ShardStore, fill
+from nasp_lightning.estimation_code.part.computed import choose_device
 from nasp_lightning.evaluator.base import Architecture
 from nasp_lightning.evaluator.supernet import Calibration, SupernetEvaluator
-from nasp_lightning.job.chain import find, leave, product
-from nasp_lightning.job.construction import constructing
-from nasp_lightning.job.provenance import versions
 from nasp_lightning.network.store import load_network
 from nasp_lightning.network.supernet import Supernet
-from nasp_lightning.run_folder import config_hash, run_once
+from nasp_lightning.record.build import pack, read_build, record_key, write_manifest
+from nasp_lightning.record.store import Record, ShardStore, fill
+from nasp_lightning.run.chain import find, leave, product
+from nasp_lightning.run.construction import constructing
+from nasp_lightning.run.folder import config_hash, run_once
+from nasp_lightning.run.provenance import versions
 from nasp_lightning.storage import file_sha256, write_json, write_text
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 The protocol of Siamese-NAS (arXiv 2210.00546, section 4 and Figures 5 to 7). Unlike
 ``job=search search=ranking`` the N labels are those of any training framework, such as Batch Top
 Sampling; run r of seed 0 is the run of ``job=train_predictor seed=r``. Where the predictor allows
-it, all runs are trained as one computation (:mod:`~nasp_lightning.framework.lockstep`).
+it, all runs are trained as one computation (:mod:`~nasp_lightning.study.lockstep`).
 
 Example:
     ``python -m nasp_lightning job=n_plus_k +experiment=spikenas_siamese_bts``
@@ -22,16 +22,12 @@ import numpy as np
 import yaml
 from hydra.utils import instantiate
 
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
-from nasp_lightning.framework.sampling_plan import choose_top
-from nasp_lightning.job.construction import constructing
-from nasp_lightning.job.estimation_code import code_costs, code_name
-from nasp_lightning.job.provenance import source, versions
-from nasp_lightning.job.repeated_fit import Fitted, Repeated
-from nasp_lightning.job.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
+from nasp_lightning.framework.part.sampling_plan import choose_top
 from nasp_lightning.job.search import (
     FORMAT,
     MOST_REPEATS,
@@ -41,12 +37,17 @@ from nasp_lightning.job.search import (
     print_summary,
     write_curves,
 )
-from nasp_lightning.job.train_predictor import make_data, make_space, quiet_lightning
-from nasp_lightning.job.variant import variant
 from nasp_lightning.metric.functional import bootstrap_interval, kendall_tau
-from nasp_lightning.run_folder import config_hash, method_hash, run_once, stem
-from nasp_lightning.space.base import Array
+from nasp_lightning.run.construction import constructing
+from nasp_lightning.run.folder import config_hash, method_hash, run_once, stem
+from nasp_lightning.run.process import quiet_lightning
+from nasp_lightning.run.provenance import source, versions
+from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
+from nasp_lightning.run.variant import variant
 from nasp_lightning.storage import write_json, write_text
+from nasp_lightning.study.estimation_code import code_costs, code_name
+from nasp_lightning.study.parts import make_data, make_space
+from nasp_lightning.study.repeated import Fitted, Repeated
 
 log = logging.getLogger(__name__)
 

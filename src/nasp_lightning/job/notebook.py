@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.utils import get_method
 from omegaconf.errors import OmegaConfBaseException
 
-from nasp_lightning.benchmark.table import BenchmarkTable
-from nasp_lightning.cli import conf_dir, explain, register_resolvers
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
-from nasp_lightning.run_folder import resolved
-
-Overrides = Mapping[str, Any] | Iterable[str]
+from nasp_lightning.run.compose import Overrides, compose_config, one_line, to_words
+from nasp_lightning.shipped import conf_dir
 
 
 def fit_predictor(
@@ -111,35 +105,6 @@ def run_job(
     return results
 
 
-def compose_config(words: list[str], config_dir: str | Path | None = None) -> dict[str, Any]:
-    """The resolved config of a command line's words.
-
-    A Hydra application that is running keeps its own state.
-
-    Args:
-        words: overrides.
-        config_dir: a folder of further configs, searched after the shipped ones.
-
-    Raises:
-        NaspError: if a word names no file or no setting, or there is no such folder.
-    """
-    if config_dir is not None:
-        further = Path(config_dir).expanduser().resolve()
-        if not further.is_dir():
-            raise NaspError(f"config_dir={config_dir}: there is no such folder")
-        words = [*to_words({"hydra.searchpath": [f"file://{further}"]}), *words]
-    register_resolvers()
-    running = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-            return resolved(compose(config_name="config", overrides=words))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise one_line(error) from error
-    finally:
-        GlobalHydra.instance().hydra = running
-
-
 def benchmark_words(table: BenchmarkTable, config_dir: str | Path | None = None) -> list[str]:
     """Words that choose a table's benchmark config, and its own name, source and accuracies.
 
@@ -170,44 +135,3 @@ def benchmark_words(table: BenchmarkTable, config_dir: str | Path | None = None)
         settings["benchmark.dataset"] = dataset
         settings["benchmark.epochs"] = int(epochs) if epochs.isdigit() else epochs
     return [f"benchmark={choice}", *to_words(settings)]
-
-
-def to_words(overrides: Overrides) -> list[str]:
-    """Settings as words of the command line: ``{"seed": 3}`` is ``["seed=3"]``.
-
-    Raises:
-        NaspError: if it is neither a mapping nor a list of words.
-    """
-    if isinstance(overrides, Mapping):
-        return [f"{key}={to_value(value)}" for key, value in overrides.items()]
-    words = [overrides] if isinstance(overrides, str) else list(overrides)
-    for word in words:
-        if not isinstance(word, str):
-            raise NaspError(f'overrides={word!r}: write ["task.loss=logistic"] or a dict')
-    return words
-
-
-def to_value(value: Any) -> str:
-    """A value in Hydra's grammar; text that would read as something else is quoted."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{to_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(to_value(item) for item in value) + "]"
-    if isinstance(value, int | float):
-        return repr(value)
-    text = str(value)
-    plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text)
-    if plain and text.lower() not in ("null", "true", "false", "inf", "nan"):
-        return text
-    # In Hydra's quotes a backslash stands for itself, but for those before a quote.
-    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
-    return f"'{escaped}'"
-
-
-def one_line(error: BaseException) -> NaspError:
-    """What Hydra or OmegaConf has to say, in one line."""
-    return NaspError(" ".join((explain(error) or str(error)).split()))

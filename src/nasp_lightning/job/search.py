@@ -9,32 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 from hydra.utils import get_class, instantiate
 from rich.console import Console
 from rich.table import Table
 
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
-from nasp_lightning.job.construction import constructing
-from nasp_lightning.job.estimation_code import code_costs, code_name
-from nasp_lightning.job.front import front_results
-from nasp_lightning.job.provenance import source, versions
-from nasp_lightning.job.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
-from nasp_lightning.job.summary import cost_text
-from nasp_lightning.job.surrogate import TableSurrogate
-from nasp_lightning.job.train_predictor import make_space, quiet_lightning
-from nasp_lightning.job.variant import variant
-from nasp_lightning.run_folder import config_hash, method_hash, run_once, stem
+from nasp_lightning.report.finished import cost_text
+from nasp_lightning.run.construction import constructing
+from nasp_lightning.run.folder import config_hash, method_hash, run_once, stem
+from nasp_lightning.run.process import quiet_lightning
+from nasp_lightning.run.provenance import source, versions
+from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
+from nasp_lightning.run.variant import variant
 from nasp_lightning.search.base import Search, whole
 from nasp_lightning.search.random import expected_accuracy
 from nasp_lightning.storage import atomic_path, csv_text, write_json, write_text
+from nasp_lightning.study.estimation_code import code_costs, code_name
+from nasp_lightning.study.front import front_results
+from nasp_lightning.study.parts import make_space
+from nasp_lightning.study.surrogate import TableSurrogate
 
 log = logging.getLogger(__name__)
 
-Array = npt.NDArray[Any]
 Config = dict[str, Any]
 
 FORMAT = "nasp_lightning.search/1"

@@ -27,19 +27,21 @@ from hydra.utils import get_class, instantiate
 from rich.console import Console
 from torch import nn
 
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.evaluator.base import Architecture, Array
+from nasp_lightning.evaluator.base import Architecture
 from nasp_lightning.evaluator.predictor import PredictorEvaluator
 from nasp_lightning.evaluator.supernet import SpaceEvaluator, arrays_of
-from nasp_lightning.job.chain import leave, product
-from nasp_lightning.job.construction import constructing
-from nasp_lightning.job.provenance import source, versions
 from nasp_lightning.job.search import make_strategy
-from nasp_lightning.job.train_predictor import Fit, fit_and_rank, quiet_lightning
+from nasp_lightning.job.train_predictor import Fit, fit_and_rank
 from nasp_lightning.network.build import options_of
-from nasp_lightning.predictor.scoring import score_all
-from nasp_lightning.run_folder import config_hash, run_once, stem
+from nasp_lightning.predictor.part.scoring import score_all
+from nasp_lightning.run.chain import leave, product
+from nasp_lightning.run.construction import constructing
+from nasp_lightning.run.folder import config_hash, run_once, stem
+from nasp_lightning.run.process import quiet_lightning
+from nasp_lightning.run.provenance import source, versions
 from nasp_lightning.search.base import Search
 from nasp_lightning.search.nsga2 import pareto_front
 from nasp_lightning.space.base import Space
@@ -301,7 +303,7 @@ def write_front(folder: Path, space: Space, found: Found) -> Array:
 
 def draw(folder: Path, space: Space, found: Found, front: Array, best: int) -> None:
     """``front.png`` and ``best.png`` (and ``.svg``), where matplotlib is installed."""
-    from nasp_lightning.report.drawing import draw_architecture, draw_front
+    from nasp_lightning.report.figure.drawing import draw_architecture, draw_front
 
     try:
         draw_front(folder, found.scores, found.costs["flops"], front)

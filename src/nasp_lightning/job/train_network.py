@@ -30,17 +30,6 @@ from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
 from nasp_lightning.compiling import compiling
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.job.chain import find, leave, product
-from nasp_lightning.job.construction import constructing
-from nasp_lightning.job.fit_neural import (
-    check_checkpoint,
-    fit_or_resume,
-    interruptible,
-    make_callbacks,
-    make_logger,
-)
-from nasp_lightning.job.provenance import versions
-from nasp_lightning.job.train_predictor import quiet_lightning, set_threads
 from nasp_lightning.logger import close, closed_on_failure
 from nasp_lightning.network.build import (
     Architecture,
@@ -50,9 +39,20 @@ from nasp_lightning.network.build import (
 )
 from nasp_lightning.network.count import multiply_adds, parameter_count
 from nasp_lightning.network.store import check_space, save_network
-from nasp_lightning.run_folder import config_hash, method_hash, run_once, stem
+from nasp_lightning.run.chain import find, leave, product
+from nasp_lightning.run.construction import constructing
+from nasp_lightning.run.folder import config_hash, method_hash, run_once, stem
+from nasp_lightning.run.process import quiet_lightning, set_threads
+from nasp_lightning.run.provenance import versions
 from nasp_lightning.space.base import Space
 from nasp_lightning.storage import write_json, write_text
+from nasp_lightning.study.neural import (
+    check_checkpoint,
+    fit_or_resume,
+    interruptible,
+    make_callbacks,
+    make_logger,
+)
 from nasp_lightning.task.classifier import Classifier
 
 log = logging.getLogger(__name__)

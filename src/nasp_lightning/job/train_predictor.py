@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import yaml
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from lightning.pytorch import Trainer, seed_everything
 from torch import nn
 
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.callbacks.checkpoint import checkpoint_path
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import check_whole
 from nasp_lightning.framework.base import Framework
-from nasp_lightning.job.construction import constructing
-from nasp_lightning.job.estimation_code import (
+from nasp_lightning.logger import closed_on_failure
+from nasp_lightning.run.construction import constructing
+from nasp_lightning.run.folder import method_hash, run_once, stem
+from nasp_lightning.run.process import quiet_lightning, set_threads
+from nasp_lightning.run.provenance import source, versions
+from nasp_lightning.run.recipe import not_followed
+from nasp_lightning.run.variant import variant
+from nasp_lightning.storage import atomic_path, locked, write_json, write_text
+from nasp_lightning.study.estimation_code import (
     ask_for_all,
     check_reads,
     code_costs,
     code_name,
-    make_code,
 )
-from nasp_lightning.job.evaluation import ranking_results
-from nasp_lightning.job.fit_neural import check_checkpoint, fit, make_logger, make_task
-from nasp_lightning.job.provenance import source, versions
-from nasp_lightning.job.recipe import not_followed
-from nasp_lightning.job.variant import variant
-from nasp_lightning.logger import closed_on_failure
-from nasp_lightning.run_folder import method_hash, run_once, stem
-from nasp_lightning.space.base import Space
-from nasp_lightning.storage import atomic_path, locked, write_json, write_text
-from nasp_lightning.sweep import available_cores
+from nasp_lightning.study.neural import check_checkpoint, fit, make_logger, make_task
+from nasp_lightning.study.parts import make_data, make_space
+from nasp_lightning.study.ranking import ranking_results
 
 log = logging.getLogger(__name__)
 
-Array = npt.NDArray[Any]
 Config = dict[str, Any]
 
 
@@ -89,7 +85,7 @@ class Fit:
 
     def plot(self) -> Any:
         """Predicted against true accuracy, as a matplotlib figure."""
-        from nasp_lightning.report.plot import scatter
+        from nasp_lightning.report.figure.plot import scatter
 
         test = self.data.split.test
         title = f"Kendall's tau {self.results['kendall_tau']:.3f}"
@@ -190,7 +186,7 @@ def _fit_and_rank_classical(
     top_k: int,
 ) -> Fit:
     """The same for a predictor that is no module: no Lightning, no phases, no checkpoint."""
-    from nasp_lightning.job.fit_classical import check_classical, fit_classical
+    from nasp_lightning.study.classical import check_classical, fit_classical
 
     check_classical(config, predictor)
     describe(config, table, data, folder)
@@ -213,43 +209,6 @@ def _fit_and_rank_classical(
 
         finish(logger, results, classical.scores, data)
     return Fit(results, classical.scores, data, predictor)
-
-
-def make_space(config: Config, make_predictor: Any) -> Space:
-    """The space of a config; ``space.encoding=null`` is the predictor's first choice of it.
-
-    Args:
-        config: resolved config.
-        make_predictor: the predictor's class or a partial of it; its ``encodings`` name those it
-            prefers, best first. Without any of them the space's own first encoding is taken.
-    """
-    settings = config["space"]
-    chosen = settings.get("encoding")
-    if chosen is None:
-        offered = getattr(get_class(settings["_target_"]), "encodings", ())
-        kind = getattr(make_predictor, "func", make_predictor)
-        preferred = [name for name in getattr(kind, "encodings", ()) if name in offered]
-        chosen = (*preferred, *offered)[0]
-    space: Space = instantiate({**settings, "encoding": chosen})
-    return space
-
-
-def make_data(config: Config, table: BenchmarkTable, space: Space) -> ArchitectureData:
-    """The data module of a config."""
-    benchmark, code = config["benchmark"], make_code(config, table)
-    with constructing("data"):
-        data: ArchitectureData = instantiate(config["data"], _partial_=True)(
-            table=table,
-            space=space,
-            dataset=benchmark["dataset"],
-            epochs=benchmark["epochs"],
-            seed=config["seed"],
-            reduction=benchmark["reduction"],
-            failed_below=benchmark["failed_below"],
-            published_normalisation=benchmark["published_normalisation"],
-            code=code,
-        )
-    return data
 
 
 def identity(config: Config, table: BenchmarkTable, data: ArchitectureData) -> Config:
@@ -308,7 +267,7 @@ def write_predictions(folder: Path, scores: Array, data: ArchitectureData) -> No
 
 def summarise(config: Config, results: Config, folder: Path) -> None:
     """Print the summary table with the published number beside the measured one."""
-    from nasp_lightning.job.summary import print_summary
+    from nasp_lightning.report.finished import print_summary
 
     print_summary(results, folder)
 
@@ -321,21 +280,3 @@ def send_dashboard(
 
     if trainer.logger is not None:
         finish(trainer.logger, results, scores, data)
-
-
-def set_threads(threads: int | None, fitting: bool) -> None:
-    """Threads of the process: by default one for fitting (steps are tiny), all for ranking."""
-    if threads is None:
-        configured = os.environ.get("OMP_NUM_THREADS", "")
-        most = int(configured) if configured.isdigit() and int(configured) > 0 else None
-        threads = 1 if fitting else most or available_cores()
-    torch.set_num_threads(threads)
-
-
-def quiet_lightning() -> None:
-    """Leave out Lightning's advice that does not apply to resident data."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*GPU available but not used.*"):
-        warnings.filterwarnings("ignore", message)
-    warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")
-    warnings.filterwarnings("ignore", ".*Checkpoint directory.*")

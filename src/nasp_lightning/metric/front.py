@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from nasp_lightning.array import Array
 
 
 def front_accuracy(accuracy: Array, cost: Array, at: Array) -> Array:

@@ -21,8 +21,9 @@ from typing import Any
 
 from torch import nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Array, Space
+from nasp_lightning.space.base import Space
 
 Config = dict[str, Any]
 Architecture = tuple[Array, Array | None]

@@ -7,8 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.network.ops import PLAIN, Attention, ConvNorm, Expand, Norm, ReLUConvNorm, Split
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.nasbench201 import EDGES
 from nasp_lightning.space.tinynano_cost import slot_channels
 from nasp_lightning.space.tinynano_graph import ATTEN, CONV, DWCONV, EXPAND, SPLIT, Cell

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Array
 
 
 def parameter_count(network: nn.Module) -> int:

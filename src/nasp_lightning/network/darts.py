@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.network.darts_cell import DartsCell, cell_plan
 from nasp_lightning.network.darts_cost import network_costs
 from nasp_lightning.network.nasbench201 import check_images
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.darts import Darts
 
 _LEAST_LAYERS = 3  # with fewer, both reductions would be one

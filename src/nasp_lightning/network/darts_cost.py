@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.network.darts_cell import CONVOLUTIONS, cell_plan
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.darts_genotype import INPUTS, OPERATIONS
 
 

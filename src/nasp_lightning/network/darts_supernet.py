@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.darts import DartsNetwork, check_side, check_sizes, stem
 from nasp_lightning.network.darts_cell import (
@@ -25,7 +26,7 @@ from nasp_lightning.network.darts_cost import network_costs
 from nasp_lightning.network.nasbench201 import check_images
 from nasp_lightning.network.ops import PLAIN
 from nasp_lightning.network.supernet import Supernet
-from nasp_lightning.space.base import Array, Space
+from nasp_lightning.space.base import Space
 from nasp_lightning.space.darts import Darts
 from nasp_lightning.space.darts_genotype import INPUTS, NODES, OPERATIONS, Cell, Genotype
 

@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 from torch import Tensor, nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.network.count import on_meta
 from nasp_lightning.network.mobilenet import (
     Head,
@@ -29,7 +30,7 @@ from nasp_lightning.network.mobilenet import (
 )
 from nasp_lightning.network.ops import Norm, initialise
 from nasp_lightning.network.supernet import Supernet
-from nasp_lightning.space.base import Array, Space
+from nasp_lightning.space.base import Space
 from nasp_lightning.space.mobilenet import IDENTITY, MobileNet
 
 

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.cell import NASBench201Cell
 from nasp_lightning.network.ops import Norm, Reduction, check_positive, initialise
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.nasbench201 import NASBench201
 
 _STAGES = 3

@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from nasp_lightning.space.base import Array, Space
+from nasp_lightning.array import Array
+from nasp_lightning.space.base import Space
 
 
 class Supernet(nn.Module, ABC):

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.cell import NanoCell
 from nasp_lightning.network.nasbench201 import check_images
 from nasp_lightning.network.ops import ConvNorm, Norm, check_positive, initialise
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.tinynano import TinyNano
 from nasp_lightning.space.tinynano_graph import Cell, from_arrays
 

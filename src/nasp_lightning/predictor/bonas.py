@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.dense import linear
-from nasp_lightning.predictor.graph import (
+from nasp_lightning.predictor.part.dense import linear
+from nasp_lightning.predictor.part.graph import (
     append_features,
     real_tokens,
     token_adjacency,

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.predictor.base import Array, check_labels
-from nasp_lightning.predictor.features import graph_features
-from nasp_lightning.predictor.targets import Targets, check_kind
+from nasp_lightning.predictor.base import check_labels
+from nasp_lightning.predictor.part.features import graph_features
+from nasp_lightning.predictor.part.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
 
 CHUNK = 16384  # architectures scored at once

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.dense import linear
-from nasp_lightning.predictor.graph import append_features
+from nasp_lightning.predictor.part.dense import linear
+from nasp_lightning.predictor.part.graph import append_features
 from nasp_lightning.space.base import Graphs, Shape
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.graph import (
+from nasp_lightning.predictor.part.graph import (
     DirectedConvolution,
     OperationWeights,
     Regressor,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.base import Array
 from nasp_lightning.space.base import Graphs, Shape
 
 

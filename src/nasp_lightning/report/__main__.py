@@ -108,7 +108,7 @@ def report_rows(rows: list[Row], options: argparse.Namespace, console: Console) 
     if options.markdown:
         write_text(options.markdown, to_markdown(rows))
     if options.plot:
-        from nasp_lightning.report.plot import plot_rows
+        from nasp_lightning.report.figure.plot import plot_rows
 
         for path in plot_rows(rows, options.plot):
             console.print(Text(f"wrote {path}"))

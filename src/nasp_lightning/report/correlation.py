@@ -21,16 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nasp_lightning.array import Array
 from nasp_lightning.benchmark import load_benchmark
-from nasp_lightning.benchmark.table import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.metric.functional import kendall_tau, pearson, regret_at_k, spearman
-from nasp_lightning.report.figure import COLOURS, save_figure, styled_figure
+from nasp_lightning.report.figure.style import COLOURS, save_figure, styled_figure
 from nasp_lightning.storage import csv_text, write_text
-
-Array = npt.NDArray[Any]
 
 SHARES = (1.0, 0.5, 0.1, 0.01)  # best of the space by accuracy
 LEAST = 20  # architectures of a group that a correlation is told of

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nasp_lightning.job.recipe import recipe
 from nasp_lightning.report.collect import Run
+from nasp_lightning.run.recipe import recipe
 
 FRAMEWORK_ORDER = ("one_shot", "supervised", "brp_sampling", "seminas", "self_evolution")
 ABBREVIATIONS = {

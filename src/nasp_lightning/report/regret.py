@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.report.figure import look, save_figure, styled_figure
+from nasp_lightning.report.figure.style import look, save_figure, styled_figure
 from nasp_lightning.report.method import departures, variant_text
-from nasp_lightning.run_folder import stem
+from nasp_lightning.run.folder import stem
 from nasp_lightning.storage import csv_text
 
 if TYPE_CHECKING:  # the report starts without numpy

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.base import Architecture, Evaluator
-
-Array = npt.NDArray[Any]
 
 IDLE = 100  # mutants in a row that were all evaluated before
 

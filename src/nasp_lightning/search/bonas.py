@@ -13,17 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.search.base import (
-    Array,
-    Search,
-    Surrogate,
-    fit_labelled,
-    fresh_mutant,
-    need,
-    whole,
-)
+from nasp_lightning.search.base import Search, Surrogate, fit_labelled, fresh_mutant, need, whole
 
 ACQUISITIONS = ("expected_improvement", "upper_confidence_bound")
 

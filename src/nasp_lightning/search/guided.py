@@ -13,18 +13,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture, Evaluator
 from nasp_lightning.evaluator.predictor import PredictorEvaluator
-from nasp_lightning.search.base import (
-    Array,
-    Search,
-    Surrogate,
-    fit_labelled,
-    need,
-    share,
-    whole,
-)
+from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, share, whole
 
 
 class Guided(Search):

@@ -12,19 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.search.base import (
-    IDLE,
-    Array,
-    Search,
-    Surrogate,
-    fresh_mutant,
-    mutated,
-    share,
-    whole,
-)
-from nasp_lightning.search.caps import Caps
+from nasp_lightning.search.base import IDLE, Search, Surrogate, fresh_mutant, mutated, share, whole
+from nasp_lightning.search.part.caps import Caps
 
 TRIES = 20  # of a mutant, until one keeps to the caps
 

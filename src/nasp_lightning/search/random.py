@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.evaluator.base import Evaluator
-from nasp_lightning.search.base import Array, Search, Surrogate
+from nasp_lightning.search.base import Search, Surrogate
 
 
 class RandomSearch(Search):

@@ -10,10 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.base import Evaluator
 from nasp_lightning.evaluator.table import TableEvaluator
-from nasp_lightning.search.base import Array, Search, Surrogate, fit_labelled, need, whole
+from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, whole
 
 
 class Ranking(Search):

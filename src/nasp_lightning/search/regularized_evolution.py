@@ -10,9 +10,10 @@ from collections import deque
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.search.base import IDLE, Array, Search, Surrogate, fresh_mutant, whole
+from nasp_lightning.search.base import IDLE, Search, Surrogate, fresh_mutant, whole
 
 
 class RegularizedEvolution(Search):

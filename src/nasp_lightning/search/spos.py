@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.search.base import Array, Search, Surrogate, mutated, share, whole
-from nasp_lightning.search.caps import Caps
+from nasp_lightning.search.base import Search, Surrogate, mutated, share, whole
+from nasp_lightning.search.part.caps import Caps
 
 TRIES = 10  # for each child that is wanted
 

@@ -16,14 +16,15 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Array, Graphs, Shape, Space
+from nasp_lightning.space.base import Graphs, Shape, Space
 
 PASSES = ("identity", "skip", "skip_connect")  # operations that only pass their input on
 
 
 class Box(NamedTuple):
-    """How a layer of a chain is drawn: see :func:`nasp_lightning.report.chain.draw_chain`.
+    """How a layer of a chain is drawn: see :func:`nasp_lightning.report.figure.chain.draw_chain`.
 
     Attributes:
         text: in the box.

@@ -17,8 +17,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Array, Graphs, Shape, Space
+from nasp_lightning.space.base import Graphs, Shape, Space
 from nasp_lightning.space.darts_genotype import CELLS, EDGES, NODES, OPERATIONS, Genotype, parse
 from nasp_lightning.space.darts_graph import (
     CELL_SIZE,

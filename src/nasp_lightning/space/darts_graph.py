@@ -17,7 +17,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from nasp_lightning.space.base import Array
+from nasp_lightning.array import Array
 from nasp_lightning.space.darts_genotype import EDGES, INPUTS, NODES, OPERATIONS
 
 OUTPUT, INPUT, FIRST_INPUT, FIRST_OPERATION = 0, 1, 2, 4

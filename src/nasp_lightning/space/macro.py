@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from nasp_lightning.space.base import Array
+from nasp_lightning.array import Array
 from nasp_lightning.space.chain import Chain
 
 OPERATIONS = ("identity", "mb3_k3", "mb6_k5")

@@ -24,8 +24,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.space.base import Array
 from nasp_lightning.space.chain import Box, Chain
 
 

@@ -22,8 +22,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Array, Graphs, Shape, Space
+from nasp_lightning.space.base import Graphs, Shape, Space
 from nasp_lightning.space.nasbench101_graph import (
     CODES,
     EDGES,

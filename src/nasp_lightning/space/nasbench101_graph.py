@@ -7,14 +7,11 @@ the first vertex, the output the last real one, padding follows.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-
-Array = npt.NDArray[Any]
 
 VERTICES = 7
 EDGES = 9

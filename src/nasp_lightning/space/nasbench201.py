@@ -21,8 +21,9 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Array, Graphs, Shape, Space
+from nasp_lightning.space.base import Graphs, Shape, Space
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))

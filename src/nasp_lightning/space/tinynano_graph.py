@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nasp_lightning.space.base import Array
+from nasp_lightning.array import Array
 
 # The published vocabulary; input and the three after it are left over from NAS-Bench-101.
 OPERATIONS = (

@@ -47,7 +47,7 @@ class PredictorTask(LightningModule):
         loss: ``mse``, ``logistic`` or ``hinge``.
         margin: of the hinge loss.
         patience: epochs without a lower training loss that end a phase before its planned ones,
-            see :mod:`~nasp_lightning.framework.patience`; None: none do.
+            see :mod:`~nasp_lightning.framework.part.patience`; None: none do.
         optimizer: from parameters to an optimizer.
         schedule: from (epoch, epochs) of a phase to a factor of the learning rate.
         config: the run's resolved config, kept in every checkpoint.

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nasp_lightning.array import Array
 from nasp_lightning.data.base import ImageBatch
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.space.base import Array
 from nasp_lightning.task.classifier import Classifier
 
 PATH_STREAM = 6  # apart from the data's streams

@@ -1,0 +1,1 @@
+"""File formats: what is read, strictly, before a benchmark makes a table of it."""

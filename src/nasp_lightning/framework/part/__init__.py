@@ -1,0 +1,1 @@
+"""Mathematics and parts that several frameworks share."""

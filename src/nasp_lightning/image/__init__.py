@@ -1,0 +1,1 @@
+"""Images as arrays: data sets on disk, augmentation, crops."""

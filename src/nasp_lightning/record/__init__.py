@@ -1,0 +1,1 @@
+"""Computed things that are kept one by one, checked, and resumed."""

@@ -1,0 +1,1 @@
+"""Figures: plots and drawings in one style."""

@@ -1,0 +1,71 @@
+"""What a number came from: versions, the code's revision, the machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.run.folder import config_hash
+
+PACKAGES = (
+    "nasp-lightning",
+    "torch",
+    "lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+)
+
+
+def git_revision() -> str | None:
+    """Revision of the clone that the code runs from, ``+`` behind it where it was changed."""
+    folder = Path(__file__).resolve().parents[3]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        revision = _git(folder, "rev-parse", "--short=12", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return revision + ("+" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, Any]:
+    """Versions of Python and of the packages that a result depends on."""
+    found: dict[str, Any] = {"python": platform.python_version(), "machine": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    found["git_revision"] = git_revision()
+    return found
+
+
+def source(config: dict[str, Any], table: BenchmarkTable) -> dict[str, Any]:
+    """The entries of every job's results that say of which config and which data they are."""
+    return {
+        "config_hash": config_hash(config),
+        "name": config["name"],
+        "benchmark": config["benchmark"]["name"],
+        "source": config["benchmark"]["source"],
+        "source_file": table.provenance.get("file"),
+        "source_sha256": table.provenance.get("sha256"),
+        "partial": bool(table.provenance.get("partial", False)),
+        "data_hash": table.data_hash(),
+        "seed": config["seed"],
+    }

@@ -1,0 +1,58 @@
+"""What a search found beside the true Pareto front of accuracy against a cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nasp_lightning.array import Array
+from nasp_lightning.evaluator.table import TableEvaluator
+from nasp_lightning.metric.front import front_accuracy, hypervolume
+from nasp_lightning.search.nsga2 import pareto_front
+
+Config = dict[str, Any]
+
+COST = "flops"
+
+
+def front_results(
+    rows: Array, labels: Array, evaluator: TableEvaluator, marks: Sequence[int]
+) -> Config:
+    """Regret against the true front, at numbers of labels; empty where the table has no costs.
+
+    Both are judged by true accuracy, of what the labels selected: ``regret`` is that of the
+    architecture with the best label, against the best that costs no more; ``hypervolume`` that
+    of the front by labels, as a share of the true front's.
+
+    Args:
+        rows: ``[R, L]`` what each repeat evaluated.
+        labels: ``[R, L]`` what it saw.
+        evaluator: of the table.
+        marks: numbers of labels.
+    """
+    values = evaluator.table.costs.get(COST)
+    if values is None or np.ndim(values) != 1 or np.isnan(values[evaluator.rows]).any():
+        return {}
+    truth, cost = evaluator.truth, np.asarray(values, dtype=np.float64)
+    every = evaluator.rows
+    corner = (float(truth[every].min()), float(cost[every].max()))
+    whole = hypervolume(truth[every], cost[every], *corner)
+    found: Config = {}
+    for mark in marks:
+        regrets, shares = [], []
+        for chosen, seen in zip(rows[:, :mark], labels[:, :mark], strict=True):
+            best = chosen[[int(seen.argmax())]]
+            reachable = front_accuracy(truth[every], cost[every], cost[best])
+            regrets.append(float(reachable[0] - truth[best[0]]))
+            front = chosen[pareto_front(np.stack([-seen, cost[chosen]], axis=1))]
+            area = hypervolume(truth[front], cost[front], *corner)
+            shares.append(area / whole if whole > 0 else 1.0)
+        found[str(mark)] = {
+            "regret_mean": float(np.mean(regrets)),
+            "regret_std": float(np.std(regrets, ddof=1)) if len(regrets) > 1 else None,
+            "hypervolume_mean": float(np.mean(shares)),
+            "hypervolume_std": float(np.std(shares, ddof=1)) if len(shares) > 1 else None,
+        }
+    return {"front_cost": COST, "front_at": found}

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nasp_lightning.error import NaspError
+from nasp_lightning.evaluator.table import TableEvaluator
+from nasp_lightning.metric.functional import kendall_tau
+from nasp_lightning.study.surrogate import TableSurrogate, logit_moments
+from tests.framework.runs import Stuck
+from tests.job.test_search import make_words
+from tests.tiny import space, tiny_table
+
+
+def make(tmp_path: Path, *words: str) -> tuple[TableSurrogate, TableEvaluator]:
+    table = tiny_table()
+    config = make_words("job=search", *words)
+    return TableSurrogate(config, table, space(), tmp_path), TableEvaluator(table, space())
+
+
+def test_logit_moments_against_sampling():
+    rng = np.random.default_rng(0)
+    mean, deviation = np.array([-1.0, 0.5, 3.0]), np.array([0.2, 1.0, 0.5])
+    drawn = 1 / (1 + np.exp(-(mean + deviation * rng.standard_normal((200_000, 3)))))
+    expected, spread = logit_moments(mean, deviation)
+    np.testing.assert_allclose(expected, drawn.mean(axis=0), atol=2e-3)
+    np.testing.assert_allclose(spread, drawn.std(axis=0), atol=2e-3)
+
+
+def test_the_posterior_is_on_the_scale_of_accuracies(tmp_path: Path):
+    surrogate, evaluator = make(tmp_path, "predictor=gaussian_process")
+    everything = evaluator.everything
+    surrogate.fit(everything[:60], evaluator.row_labels[:60], seed=0)
+    mean, deviation = surrogate.posterior(everything)
+    assert kendall_tau(mean[60:], evaluator.truth[60:]) > 0.6
+    assert abs(mean[60:] - evaluator.truth[60:]).mean() < 0.08
+    assert (deviation > 0).all()
+    assert deviation.mean() < 0.2
+
+
+def test_a_neural_fit_learns_and_its_seed_decides(tmp_path: Path):
+    words = ("predictor=neural_predictor", "trainer.max_epochs=40", "optimizer.lr=0.003")
+    surrogate, evaluator = make(tmp_path, *words)
+    everything = evaluator.everything
+    scores = []
+    for seed in (3, 3, 4):
+        surrogate.fit(everything[:60], evaluator.row_labels[:60], seed=seed)
+        scores.append(surrogate.score(everything))
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
+    assert kendall_tau(scores[0][60:], evaluator.truth[60:]) > 0.3
+
+
+def test_only_the_given_labels_are_used(tmp_path: Path):
+    surrogate, evaluator = make(tmp_path, "predictor=gaussian_process")
+    everything, labels = evaluator.everything, evaluator.row_labels[:40]
+    surrogate.fit(everything[:40], labels, seed=0)
+    straight = surrogate.score(everything)
+    surrogate.fit(everything[:40], 1 - labels, seed=0)
+    assert kendall_tau(straight, surrogate.score(everything)) < -0.9
+
+
+def test_a_predictor_that_is_not_sure_of_itself_is_refused(tmp_path: Path):
+    surrogate, evaluator = make(tmp_path, "predictor=gradient_boosting")
+    with pytest.raises(NaspError, match="predictor=gradient_boosting does not say how sure"):
+        surrogate.posterior(evaluator.everything)
+
+
+def test_patience_ends_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    surrogate, evaluator = make(tmp_path, "trainer.max_epochs=60", "task.patience=2")
+    surrogate.make_predictor = lambda shape: Stuck()
+    order = Counting(surrogate.data.epoch_order)
+    monkeypatch.setattr(surrogate.data, "epoch_order", order)
+    surrogate.fit(evaluator.everything[:20], evaluator.row_labels[:20], seed=0)
+    assert order.epochs == list(range(24))
+
+
+class Counting:
+    """Notes the epochs whose batches are asked for."""
+
+    def __init__(self, order: Any) -> None:
+        self.order, self.epochs = order, list[int]()
+
+    def __call__(self, epoch: int) -> Any:
+        self.epochs.append(epoch)
+        return self.order(epoch)
+
+
+def test_callbacks_that_a_search_leaves_out_are_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    target = "+callbacks.mine._target_=lightning.pytorch.callbacks.EarlyStopping"
+    surrogate, evaluator = make(tmp_path, target)
+    for seed in (0, 1):
+        surrogate.fit(evaluator.everything[:20], evaluator.row_labels[:20], seed=seed)
+    warnings = [item.message for item in caplog.records if item.levelno == logging.WARNING]
+    assert warnings == [
+        "left out of this job's fits: callbacks.mine; task.patience ends a fit early"
+    ]
