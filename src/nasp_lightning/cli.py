@@ -89,7 +89,7 @@ def run_config(config: DictConfig, folder: Path) -> dict[str, Any]:
     done = finished_results(folder, config_hash(plain))
     if done is not None:
         check_source(done, plain)
-        leave_again(plain, folder, done)
+        leave_again((plain.get("paths") or {}).get("chain"), folder, done)
         sys.stderr.write(f"done already: {folder / 'results.json'}\n")
         return done
     threads = plain.get("threads")

@@ -11,7 +11,7 @@ from nasp_lightning.benchmark.__main__ import main
 from nasp_lightning.benchmark.command.status import experiments, sources
 from nasp_lightning.benchmark.format.cache import tables_dir
 from tests.benchmark import nasbench201_files as files
-from tests.benchmark.test_csv import rows, write
+from tests.benchmark.csv_files import rows, write
 
 COLUMNS = """
 space: nasbench201

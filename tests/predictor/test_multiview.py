@@ -12,7 +12,7 @@ from nasp_lightning.predictor.base import ProbabilisticPredictor
 from nasp_lightning.predictor.multiview import MultiView
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.space.chain import Chain
-from tests.predictor.test_gaussian_process import SPACE, problem
+from tests.predictor.problems import SPACE, problem
 
 
 def fitted(labels: Any, graphs: Graphs, **settings: Any) -> MultiView:

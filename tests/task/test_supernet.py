@@ -15,7 +15,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.space.chain import Chain
 from nasp_lightning.task.classifier import Classifier
 from nasp_lightning.task.supernet import SupernetTask, batch_statistics, fair_sample
-from tests.task.test_classifier import batch_of, fit, folder, sgd  # noqa: F401
+from tests.task.classifiers import batch_of, fit, folder, sgd  # noqa: F401
 
 
 class TinyChain(Chain):
