@@ -18,7 +18,7 @@ from nasp_lightning.predictor.gaussian_process import GaussianProcess
 from nasp_lightning.predictor.gradient_boosting import GradientBoosting
 from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.predictor.part.targets import Targets
-from nasp_lightning.run.config import component
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.nasbench201 import NASBench201
 from nasp_lightning.study.settings import make_space
@@ -76,7 +76,8 @@ def test_extra_inputs_are_taken_or_refused(name: str) -> None:
     config = compose_config("benchmark=nasbench201", f"predictor={name}")
     torch.manual_seed(0)
     make_predictor = instantiate(config["predictor"])
-    space = make_space(component(config, "space"), component(config, "predictor"))
+    info = RunInfo.of(config)
+    space = make_space(info.component("space"), info.component("predictor"))
     rng = np.random.default_rng(0)
     extra = torch.from_numpy(rng.standard_normal((40, 2)).astype(np.float32))
     graphs = replace(space.encode(*space.sample(rng, 40)), features=extra)

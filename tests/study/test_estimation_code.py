@@ -19,6 +19,7 @@ from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.base import EstimationCode
 from nasp_lightning.job import train_predictor
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.variant import variant
 from nasp_lightning.space.base import Graphs, Shape
 from nasp_lightning.study.estimation_code import code_costs
@@ -41,7 +42,7 @@ NANO = "+experiment=tinynano_siamese_bts"
 
 
 def code_of(table: BenchmarkTable, *words: str) -> EstimationCode:
-    chosen = StudySettings.of(compose_config(*words)).code
+    chosen = StudySettings.of(RunInfo.of(compose_config(*words))).code
     assert chosen is not None
     return chosen.build(table=table)
 
@@ -49,7 +50,7 @@ def code_of(table: BenchmarkTable, *words: str) -> EstimationCode:
 def test_an_experiment_without_its_code() -> None:
     """What an experiment sets in the group means nothing with ``estimation_code=none``."""
     config = compose_config(NANO, "estimation_code=none", "+estimation_code.epochs=2")
-    settings = StudySettings.of(config)
+    settings = StudySettings.of(RunInfo.of(config))
     assert settings.code is None
     assert settings.code_name is None
     assert variant(config).get("estimation_code") is None

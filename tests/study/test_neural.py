@@ -15,6 +15,7 @@ from nasp_lightning.framework.supervised import Supervised
 from nasp_lightning.job.train_predictor import run
 from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.predictor.part.scoring import score_all
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.study.neural import fit, make_task
 from nasp_lightning.study.settings import StudySettings
 from nasp_lightning.study.study import Study, new_predictor
@@ -26,7 +27,7 @@ from tests.tiny import make_config, tiny_table
 
 def test_the_fit_is_the_bare_loop_bit_for_bit(tmp_path: Path) -> None:
     config = make_config("trainer.max_epochs=4")
-    settings = StudySettings.of(config)
+    settings = StudySettings.of(RunInfo.of(config))
     data = Study.open(settings, tiny_table()).data
     predictor = new_predictor(settings.predictor, data)
     assert isinstance(predictor, GradientPredictor)
@@ -59,7 +60,7 @@ def test_a_checkpoint_loads_back_as_the_predictor_it_was(tmp_path: Path) -> None
     config = make_config("trainer.max_epochs=2")
     run(config, tmp_path, tiny_table())
     task = PredictorTask.load(tmp_path / "checkpoint.ckpt")
-    data = Study.open(StudySettings.of(config), tiny_table()).data
+    data = Study.open(StudySettings.of(RunInfo.of(config)), tiny_table()).data
     mean, std = task.hparams["label_scale"]
     scores = score_all(task.predictor, data.graphs).numpy() * std + mean
     with np.load(tmp_path / "predictions.npz") as saved:

@@ -11,6 +11,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.metric.functional import kendall_tau
 from nasp_lightning.predictor.base import adopt
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.study.settings import StudySettings
 from nasp_lightning.study.surrogate import TableSurrogate, logit_moments
 from tests.framework.runs import Stuck
@@ -21,7 +22,7 @@ from tests.tiny import space, tiny_table
 def make(tmp_path: Path, *words: str) -> tuple[TableSurrogate, TableEvaluator]:
     table = tiny_table()
     config = make_words("job=search", *words)
-    surrogate = TableSurrogate(StudySettings.of(config), table, space(), tmp_path)
+    surrogate = TableSurrogate(StudySettings.of(RunInfo.of(config)), table, space(), tmp_path)
     return surrogate, TableEvaluator(table, space())
 
 

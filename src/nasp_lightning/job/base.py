@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 from nasp_lightning.run.config import RunInfo
-from nasp_lightning.run.folder import Config, finished_results
+from nasp_lightning.run.folder import finished_results
 from nasp_lightning.run.json_form import Json
 from nasp_lightning.run.process import quiet_lightning
 from nasp_lightning.run.results import Results
@@ -29,19 +29,19 @@ class Job(ABC, Generic[R]):
     """One run in its folder.
 
     Args:
-        config: resolved, as printed by ``nasp --cfg job --resolve``; read here, once.
+        info: the resolved config, read once.
         folder: everything that the run writes goes here.
 
     Attributes:
-        info: name, hash, seed and own settings of the run.
+        info: name, hash, seed and choices of the run.
         folder: the run's.
         writes_versions: whether ``versions.json`` is written when the run begins.
     """
 
     writes_versions: ClassVar[bool] = True
 
-    def __init__(self, config: Config, folder: Path) -> None:
-        self.info, self.folder = RunInfo.of(config), folder
+    def __init__(self, info: RunInfo, folder: Path) -> None:
+        self.info, self.folder = info, folder
 
     @abstractmethod
     def prepare(self) -> None:

@@ -34,7 +34,7 @@ from nasp_lightning.image.cifar import Images
 from nasp_lightning.job.base import Content, Job
 from nasp_lightning.record.build import identity_hash, read_build, record_key, write_manifest
 from nasp_lightning.record.store import Record, ShardStore, fill
-from nasp_lightning.run.config import Component, Settings, component
+from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import Config
 from nasp_lightning.run.results import BuildResults
@@ -61,7 +61,7 @@ def run(config: Config, folder: Path) -> Content:
         NaspError: for whatever the user can put right.
     """
     # No lock on the run's folder: the same words given twice share the work, record by record.
-    return BuildBenchmark(config, folder).run()
+    return BuildBenchmark(RunInfo.of(config), folder).run()
 
 
 class BuildBenchmark(Job[BuildResults]):
@@ -74,10 +74,10 @@ class BuildBenchmark(Job[BuildResults]):
     training: Training
     manifest: dict[str, Any]
 
-    def __init__(self, config: Config, folder: Path) -> None:
-        super().__init__(config, folder)
-        self.chosen: Component[Space] = component(config, "space")
-        self.benchmark = str(config["benchmark"]["name"])
+    def __init__(self, info: RunInfo, folder: Path) -> None:
+        super().__init__(info, folder)
+        self.chosen: Component[Space] = info.component("space")
+        self.benchmark = str(info.settings("benchmark")["name"])
 
     def prepare(self) -> None:
         """Load the images; know the shard's members and how they are trained."""

@@ -29,7 +29,7 @@ from nasp_lightning.network.supernet import Supernet
 from nasp_lightning.record.build import pack, read_build, record_key, write_manifest
 from nasp_lightning.record.store import Record, ShardStore, fill
 from nasp_lightning.run.chain import find, leave
-from nasp_lightning.run.config import Component, Settings, component
+from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.folder import Config
 from nasp_lightning.run.results import Product, SubnetsResults
 from nasp_lightning.space.base import Space
@@ -54,7 +54,7 @@ def run(config: Config, folder: Path) -> Content:
     Raises:
         NaspError: for whatever the user can put right.
     """
-    job = LabelSubnets(config, folder)
+    job = LabelSubnets(RunInfo.of(config), folder)
     content = job.once()
     leave(job.info.chain, "sample", folder / PRODUCT)
     return content
@@ -71,10 +71,10 @@ class LabelSubnets(Job[SubnetsResults]):
     keys: list[str]
     drawn: list[Architecture]
 
-    def __init__(self, config: Config, folder: Path) -> None:
-        super().__init__(config, folder)
-        self.space: Component[Space] = component(config, "space")
-        self.images: Component[ImageModule] = component(config, "data")
+    def __init__(self, info: RunInfo, folder: Path) -> None:
+        super().__init__(info, folder)
+        self.space: Component[Space] = info.component("space")
+        self.images: Component[ImageModule] = info.component("data")
 
     def prepare(self) -> None:
         """Open the supernet and its images; draw the subnets."""

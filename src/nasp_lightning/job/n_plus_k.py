@@ -28,8 +28,8 @@ from nasp_lightning.framework.part.sampling_plan import choose_top
 from nasp_lightning.job.base import Content, Job
 from nasp_lightning.metric.functional import bootstrap_interval, kendall_tau
 from nasp_lightning.report.finished_search import print_search
-from nasp_lightning.run.config import Component, Settings, component
-from nasp_lightning.run.folder import Config, method_hash
+from nasp_lightning.run.config import Component, RunInfo, Settings
+from nasp_lightning.run.folder import Config
 from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
 from nasp_lightning.run.results import Intervals, SearchResults
 from nasp_lightning.study.curves import make_curves, measured, write_curves
@@ -59,7 +59,7 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    return NPlusK(config, folder, table).once()
+    return NPlusK(RunInfo.of(config), folder, table).once()
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,11 @@ class NPlusK(Job[SearchResults]):
     evaluator: TableEvaluator
     repeated: Repeated
 
-    def __init__(self, config: Config, folder: Path, table: BenchmarkTable | None = None) -> None:
-        super().__init__(config, folder)
-        self.settings, self.table = StudySettings.of(config), table
-        self.chosen: Component[TableEvaluator] = component(config, "evaluator")
-        self.hashes = plan_hashes(config)
+    def __init__(self, info: RunInfo, folder: Path, table: BenchmarkTable | None = None) -> None:
+        super().__init__(info, folder)
+        self.settings, self.table = StudySettings.of(info), table
+        self.chosen: Component[TableEvaluator] = info.component("evaluator")
+        self.hashes = plan_hashes(info)
 
     def prepare(self) -> None:
         """Check the plan, load the table, find out how the repeats can be computed."""
@@ -245,12 +245,13 @@ class NPlusK(Job[SearchResults]):
         print_search(results.to_json(), self.folder)
 
 
-def plan_hashes(config: Config) -> tuple[str, str]:
+def plan_hashes(info: RunInfo) -> tuple[str, str]:
     """What all seeds and numbers of repeats share, and what all N share too."""
     how = {"repeats": None, "batched": None, "chunk": None}
-    method = {**config, "job": {**config["job"], **how}}
-    family = {**method, "data": {**config["data"], "train_size": None}}
-    return method_hash(method), method_hash(family)
+    return (
+        info.changed_method_hash(job=how),
+        info.changed_method_hash(job=how, data={"train_size": None}),
+    )
 
 
 def _chunks(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:

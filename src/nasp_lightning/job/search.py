@@ -13,8 +13,8 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
 from nasp_lightning.job.base import Content, Job
 from nasp_lightning.report.finished_search import print_search
-from nasp_lightning.run.config import Component, Settings, component
-from nasp_lightning.run.folder import Config, method_hash
+from nasp_lightning.run.config import Component, RunInfo, Settings
+from nasp_lightning.run.folder import Config
 from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
 from nasp_lightning.run.results import Codes, SearchResults
 from nasp_lightning.search.base import Search, whole
@@ -47,7 +47,7 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    return SearchJob(config, folder, table).once()
+    return SearchJob(RunInfo.of(config), folder, table).once()
 
 
 class SearchJob(Job[SearchResults]):
@@ -58,12 +58,12 @@ class SearchJob(Job[SearchResults]):
     surrogate: TableSurrogate | None
     repeats: int
 
-    def __init__(self, config: Config, folder: Path, table: BenchmarkTable | None = None) -> None:
-        super().__init__(config, folder)
-        self.settings, self.table = StudySettings.of(config), table
-        self.search: Component[Search] = component(config, "search")
-        self.chosen: Component[TableEvaluator] = component(config, "evaluator")
-        self.hashes = search_hashes(config)
+    def __init__(self, info: RunInfo, folder: Path, table: BenchmarkTable | None = None) -> None:
+        super().__init__(info, folder)
+        self.settings, self.table = StudySettings.of(info), table
+        self.search: Component[Search] = info.component("search")
+        self.chosen: Component[TableEvaluator] = info.component("evaluator")
+        self.hashes = search_hashes(info)
 
     def prepare(self) -> None:
         """Load the table; make the strategy, its evaluator, and a predictor where it needs one."""
@@ -164,13 +164,13 @@ class SearchJob(Job[SearchResults]):
         print_search(results.to_json(), self.folder)
 
 
-def search_hashes(config: Config) -> tuple[str, str]:
+def search_hashes(info: RunInfo) -> tuple[str, str]:
     """What all seeds and numbers of repeats share, and what all numbers of labels share too."""
-    search = {**config["search"], "repeats": None}
-    method = {**config, "search": search}
-    small = {**config["data"], "train_size": None}
-    family = {**method, "search": {**search, "train_size": None}, "data": small}
-    return method_hash(method), method_hash(family)
+    free = {"train_size": None}
+    return (
+        info.changed_method_hash(search={"repeats": None}),
+        info.changed_method_hash(search={"repeats": None, **free}, data=free),
+    )
 
 
 def make_strategy(search: Component[Search]) -> Search:

@@ -40,7 +40,7 @@ from nasp_lightning.network.supernet import Supernet
 from nasp_lightning.predictor.base import ClassicalPredictor, GradientPredictor
 from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.run.chain import leave
-from nasp_lightning.run.config import Component, component
+from nasp_lightning.run.config import Component, RunInfo
 from nasp_lightning.run.folder import Config
 from nasp_lightning.run.results import Best, NetworkSearchResults, Product
 from nasp_lightning.search.base import Search
@@ -71,7 +71,7 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    job = SearchNetwork(config, folder, table)
+    job = SearchNetwork(RunInfo.of(config), folder, table)
     content = job.once()
     leave(job.info.chain, "search", folder / "best.json")
     return content
@@ -105,12 +105,12 @@ class SearchNetwork(Job[NetworkSearchResults]):
     rng: np.random.Generator
     fit: Fit
 
-    def __init__(self, config: Config, folder: Path, table: BenchmarkTable | None = None) -> None:
-        super().__init__(config, folder)
-        self.settings, self.table = StudySettings.of(config), table
-        self.search: Component[Search] = component(config, "search")
-        self.network: Component[nn.Module] = component(config, "network")
-        self.fit_config = predictor_config(config)
+    def __init__(self, info: RunInfo, folder: Path, table: BenchmarkTable | None = None) -> None:
+        super().__init__(info, folder)
+        self.settings, self.table = StudySettings.of(info), table
+        self.search: Component[Search] = info.component("search")
+        self.network: Component[nn.Module] = info.component("network")
+        self.fit_config = predictor_config(info)
 
     def prepare(self) -> None:
         """Load the labels; make the strategy, and what knows the space and its costs."""
@@ -230,11 +230,11 @@ def check_search(search: Component[Search], strategy: Search, settings: StudySet
         )
 
 
-def predictor_config(config: Config) -> Config:
+def predictor_config(info: RunInfo) -> Config:
     """What the fit is a run of: the config without what comes after it."""
-    kept = {name: item for name, item in config.items() if name not in ("search", "network")}
+    kept = {name: item for name, item in info.plain.items() if name not in ("search", "network")}
     target = f"{train_predictor.__name__}.{train_predictor.run.__name__}"
-    return {**kept, "job": {"_target_": target, "top_k": config["job"]["top_k"]}}
+    return {**kept, "job": {"_target_": target, "top_k": info.job["top_k"]}}
 
 
 @runtime_checkable

@@ -38,7 +38,7 @@ from nasp_lightning.network.build import (
 from nasp_lightning.network.count import multiply_adds, parameter_count
 from nasp_lightning.network.store import check_space, save_network
 from nasp_lightning.run.chain import find, leave
-from nasp_lightning.run.config import Component, RunInfo, component
+from nasp_lightning.run.config import Component, RunInfo
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import Config, config_hash
 from nasp_lightning.run.process import quiet_lightning, set_threads
@@ -74,7 +74,7 @@ def run(config: Config, folder: Path) -> Content:
     Raises:
         NaspError: for whatever the user can put right.
     """
-    job = TrainNetwork(config, folder)
+    job = TrainNetwork(RunInfo.of(config), folder)
     # A further process of DDP works beside the first one, which holds the folder's lock.
     return job.run() if _rank() else job.once()
 
@@ -110,12 +110,12 @@ class TrainNetwork(Job[NetworkResults]):
     callbacks: list[Callback]
     trainer: Trainer
 
-    def __init__(self, config: Config, folder: Path) -> None:
-        super().__init__(config, folder)
-        self.training = Training.of(config)
-        self.images: Component[ImageModule] = component(config, "data")
-        self.space: Component[Space] = component(config, "space")
-        self.network: Component[nn.Module] = component(config, "network")
+    def __init__(self, info: RunInfo, folder: Path) -> None:
+        super().__init__(info, folder)
+        self.training = Training.of(info)
+        self.images: Component[ImageModule] = info.component("data")
+        self.space: Component[Space] = info.component("space")
+        self.network: Component[nn.Module] = info.component("network")
 
     @closed_on_failure()
     def run(self) -> Content:

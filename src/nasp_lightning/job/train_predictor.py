@@ -17,6 +17,7 @@ from nasp_lightning.job.base import Content, Job
 from nasp_lightning.logger import closed_on_failure, finish
 from nasp_lightning.predictor.base import GradientPredictor, Predictor
 from nasp_lightning.report.finished import print_summary
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import Config
 from nasp_lightning.run.process import quiet_lightning, set_threads
 from nasp_lightning.run.recipe import not_followed
@@ -48,7 +49,7 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    return TrainPredictor(config, folder, table).once()
+    return TrainPredictor(RunInfo.of(config), folder, table).once()
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Fit:
 
 def fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Fit:
     """As :func:`run`, and returns the fitted predictor too."""
-    job = TrainPredictor(config, folder, table)
+    job = TrainPredictor(RunInfo.of(config), folder, table)
     with locked(folder / ".run"):
         content = job.run()
     fitted = job.fitted
@@ -98,9 +99,9 @@ class TrainPredictor(Job[FitResults]):
     study: Study
     fitted: Fitted
 
-    def __init__(self, config: Config, folder: Path, table: BenchmarkTable | None = None) -> None:
-        super().__init__(config, folder)
-        self.settings, self.table = StudySettings.of(config), table
+    def __init__(self, info: RunInfo, folder: Path, table: BenchmarkTable | None = None) -> None:
+        super().__init__(info, folder)
+        self.settings, self.table = StudySettings.of(info), table
 
     @closed_on_failure()
     def run(self) -> Content:

@@ -88,26 +88,6 @@ class Component(Generic[T]):
         return self.changed(seed=seed) if "seed" in self.settings else self
 
 
-def component(config: Config, group: str) -> Component[T]:
-    """The choice of a group.
-
-    Raises:
-        NaspError: if the config has none.
-    """
-    found: Component[T] | None = optional_component(config, group)
-    if found is None:
-        raise NaspError(f"{group}: the config has none; choose one by {group}=…")
-    return found
-
-
-def optional_component(config: Config, group: str) -> Component[T] | None:
-    """The choice of a group, or None where it is empty: some settings may be left of another."""
-    settings = config.get(group)
-    if not isinstance(settings, Mapping) or not settings.get("_target_"):
-        return None
-    return Component(group, settings)
-
-
 @dataclass(frozen=True)
 class RunInfo:
     """What a run is, whatever its job.
@@ -146,6 +126,36 @@ class RunInfo:
             job=config["job"],
             plain=config,
         )
+
+    def settings(self, group: str) -> Settings:
+        """Settings of a group; empty where the config has none."""
+        found = self.plain.get(group)
+        return found if isinstance(found, Mapping) else {}
+
+    def component(self, group: str) -> Component[Any]:
+        """The choice of a group.
+
+        Raises:
+            NaspError: if there is none.
+        """
+        found = self.optional(group)
+        if found is None:
+            raise NaspError(f"{group}: the config has none; choose one by {group}=…")
+        return found
+
+    def optional(self, group: str) -> Component[Any] | None:
+        """The choice of a group, or None where it is empty but for settings of another choice."""
+        settings = self.settings(group)
+        return Component(group, settings) if settings.get("_target_") else None
+
+    def changed_method_hash(self, **groups: Settings) -> str:
+        """The method's hash if some settings of groups were others.
+
+        Args:
+            groups: to the settings in place of the config's; None leaves a setting out.
+        """
+        changed = {name: {**self.settings(name), **item} for name, item in groups.items()}
+        return method_hash({**self.plain, **changed})
 
     def check_seed(self) -> int:
         """The seed, where it must be a whole number from 0.

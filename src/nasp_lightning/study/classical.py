@@ -14,7 +14,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
-from nasp_lightning.predictor.base import ClassicalPredictor, ProbabilisticPredictor
+from nasp_lightning.predictor.base import ClassicalPredictor, Probabilistic
 from nasp_lightning.run.results import Calibration
 from nasp_lightning.study.estimation_code import ask_for_all, fit_watched
 from nasp_lightning.study.settings import StudySettings
@@ -69,7 +69,7 @@ def fit_classical(
     rank_seconds = time.perf_counter() - began
     if not predictor.ranks_only:
         scores = scores * data.std + data.mean
-    sure = predictor if isinstance(predictor, ProbabilisticPredictor) else None
+    sure = predictor if isinstance(predictor, Probabilistic) else None
     return ClassicalFit(
         scores=scores,
         queried_labels=queried,
@@ -114,7 +114,7 @@ def check_classical(settings: StudySettings) -> type[Framework]:
     return kind
 
 
-def calibrate(data: ArchitectureData, predictor: ProbabilisticPredictor) -> Calibration | None:
+def calibrate(data: ArchitectureData, predictor: Probabilistic) -> Calibration | None:
     """How many held-out labels lie in their prediction intervals.
 
     The labels are of the training metric (one run, where training has one run), of test

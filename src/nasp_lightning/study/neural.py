@@ -170,15 +170,15 @@ def make_callbacks(callbacks: Mapping[str, object], folder: Path) -> list[Callba
     return made
 
 
-def make_logger(logger: Component[Logger] | None, folder: Path, config: Config) -> Logger | None:
+def make_logger(logger: Component[Logger] | None, folder: Path, shown: Config) -> Logger | None:
     """The third-party logger, or None; metrics.csv is written in any case.
 
     Args:
         logger: the choice.
         folder: the run's.
-        config: resolved, to be shown with the run.
+        shown: the resolved config, to be shown with the run.
     """
-    return None if logger is None else logger.build(folder=folder, config=config)
+    return None if logger is None else logger.build(folder=folder, config=shown)
 
 
 def check_checkpoint(path: Path, expected: str) -> None:

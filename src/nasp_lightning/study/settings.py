@@ -15,8 +15,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.estimation_code.base import EstimationCode
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.predictor.base import Predictor
-from nasp_lightning.run.config import Component, RunInfo, Settings, component, optional_component
-from nasp_lightning.run.folder import Config
+from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.results import TableSource
 from nasp_lightning.run.variant import variant
 from nasp_lightning.space.base import Space
@@ -49,9 +48,9 @@ class BenchmarkChoice:
     table: Component[BenchmarkTable]
 
     @classmethod
-    def of(cls, config: Config) -> BenchmarkChoice:
-        """Read from a resolved config."""
-        benchmark = config["benchmark"]
+    def of(cls, info: RunInfo) -> BenchmarkChoice:
+        """Read from a run's config."""
+        benchmark = info.settings("benchmark")
         return cls(
             name=benchmark["name"],
             source=benchmark["source"],
@@ -104,15 +103,15 @@ class Training:
     logger: Component[Logger] | None
 
     @classmethod
-    def of(cls, config: Config) -> Training:
-        """Read from a resolved config."""
+    def of(cls, info: RunInfo) -> Training:
+        """Read from a run's config."""
         return cls(
-            task=component(config, "task"),
-            optimizer=component(config, "optimizer"),
-            scheduler=component(config, "scheduler"),
-            trainer=config["trainer"],
-            callbacks=config["callbacks"],
-            logger=optional_component(config, "logger"),
+            task=info.component("task"),
+            optimizer=info.component("optimizer"),
+            scheduler=info.component("scheduler"),
+            trainer=info.settings("trainer"),
+            callbacks=info.settings("callbacks"),
+            logger=info.optional("logger"),
         )
 
     @property
@@ -167,19 +166,19 @@ class StudySettings:
     variant: Settings
 
     @classmethod
-    def of(cls, config: Config) -> StudySettings:
-        """Read from a resolved config."""
+    def of(cls, info: RunInfo) -> StudySettings:
+        """Read from a run's config."""
         return cls(
-            info=RunInfo.of(config),
-            seed=config["seed"],
-            benchmark=BenchmarkChoice.of(config),
-            space=component(config, "space"),
-            data=component(config, "data"),
-            predictor=component(config, "predictor"),
-            framework=component(config, "framework"),
-            code=optional_component(config, "estimation_code"),
-            training=Training.of(config),
-            variant=variant(config),
+            info=info,
+            seed=info.seed,
+            benchmark=BenchmarkChoice.of(info),
+            space=info.component("space"),
+            data=info.component("data"),
+            predictor=info.component("predictor"),
+            framework=info.component("framework"),
+            code=info.optional("estimation_code"),
+            training=Training.of(info),
+            variant=variant(info.plain),
         )
 
     @property

@@ -135,5 +135,4 @@ class TableSurrogate:
         trainer, _ = fit(settings, self.folder, task, data, framework, epochs)
         device = trainer.strategy.root_device
         self.device, data.graphs = device, data.graphs.to("cpu")
-        if isinstance(predictor, Probabilistic):
-            predictor.to(device).fit_posterior(data.graphs[indices].to(device), labels.to(device))
+        predictor.to(device).fit_posterior(data.graphs[indices].to(device), labels.to(device))
