@@ -22,6 +22,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import check_whole
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.logger import closed_on_failure
+from nasp_lightning.predictor.base import adopt
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import method_hash, run_once, stem
 from nasp_lightning.run.process import quiet_lightning, set_threads
@@ -113,9 +114,9 @@ def _fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None) ->
     data = make_data(config, table, space)
     seed_everything(config["seed"], workers=False, verbose=False)
     with constructing("predictor"):
-        predictor = make_predictor(shape=data.shape)
-    if hasattr(predictor, "set_label_scale"):
-        predictor.set_label_scale(data.mean, data.std)
+        made = make_predictor(shape=data.shape)
+    predictor = adopt(made, stem(config["predictor"]["_target_"]))
+    predictor.set_label_scale(data.mean, data.std)
     top_k = config["job"]["top_k"]
     check_whole("job.top_k", top_k)
     if not isinstance(predictor, nn.Module):

@@ -16,7 +16,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
-from nasp_lightning.predictor.base import ClassicalPredictor, ProbabilisticPredictor
+from nasp_lightning.predictor.base import ClassicalPredictor, Probabilistic
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import stem
 from nasp_lightning.study.estimation_code import ask_for_all, code_costs, fit_watched
@@ -75,7 +75,7 @@ def fit_classical(config: dict[str, Any], data: ArchitectureData, predictor: Any
         "rank_seconds": rank_seconds,
         "code_seconds": data.code_seconds,
     }
-    if isinstance(predictor, ProbabilisticPredictor):
+    if isinstance(predictor, Probabilistic):
         results["calibration"] = calibration(data, predictor)
     return ClassicalFit(scores, results)
 
@@ -115,7 +115,7 @@ def check_classical(config: dict[str, Any], predictor: Any) -> type[Framework]:
     return kind
 
 
-def calibration(data: ArchitectureData, predictor: ProbabilisticPredictor) -> dict[str, Any] | None:
+def calibration(data: ArchitectureData, predictor: Probabilistic) -> dict[str, Any] | None:
     """How many held-out labels lie in their prediction intervals.
 
     The labels are of the training metric (one run, where training has one run), of test

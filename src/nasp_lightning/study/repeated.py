@@ -18,6 +18,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
+from nasp_lightning.predictor.base import adopt
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import stem
 from nasp_lightning.run.process import set_threads
@@ -139,9 +140,9 @@ class Repeated:
 
     def _new_predictor(self, config: Config, data: ArchitectureData) -> Any:
         with constructing("predictor"):
-            predictor = instantiate(config["predictor"])(shape=data.shape)
-        if hasattr(predictor, "set_label_scale"):
-            predictor.set_label_scale(data.mean, data.std)
+            made = instantiate(config["predictor"])(shape=data.shape)
+        predictor = adopt(made, stem(config["predictor"]["_target_"]))
+        predictor.set_label_scale(data.mean, data.std)
         return predictor
 
     def _fit_alone(self, seed: int) -> Fitted:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import seed_everything
-from torch import Tensor, nn
+from torch import Tensor
 
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
@@ -19,7 +19,12 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Architecture
 from nasp_lightning.evaluator.table import rows_of
 from nasp_lightning.framework.base import Framework
-from nasp_lightning.predictor.base import ClassicalPredictor
+from nasp_lightning.predictor.base import (
+    ClassicalPredictor,
+    GradientPredictor,
+    Probabilistic,
+    adopt,
+)
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import stem
 from nasp_lightning.run.process import set_threads
@@ -29,13 +34,6 @@ from nasp_lightning.study.neural import fit, make_task, without_callbacks
 from nasp_lightning.study.parts import make_data
 
 Config = dict[str, Any]
-
-# Methods that give mean and deviation: of a new label on the labels' scale, or of its logit.
-SURE = ("predict", "posterior")
-
-# Nodes and weights of a normal variable's expectations (Gauss-Hermite).
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 class TableSurrogate:
@@ -75,20 +73,24 @@ class TableSurrogate:
     @property
     def neural(self) -> bool:
         """Whether it is trained by gradients."""
-        return isinstance(self.predictor, nn.Module)
+        return isinstance(self.predictor, GradientPredictor)
 
     def check_posterior(self) -> None:
         """Refuse a predictor that does not say how sure it is.
 
         Raises:
-            NaspError: if it has neither ``predict`` nor ``posterior``.
+            NaspError: if it is not probabilistic.
         """
-        if not any(callable(getattr(self.predictor, name, None)) for name in SURE):
+        self._probabilistic()
+
+    def _probabilistic(self) -> Probabilistic:
+        if not isinstance(self.predictor, Probabilistic):
             name = stem(self.config["predictor"]["_target_"])
             raise NaspError(
                 f"predictor={name} does not say how sure it is, which search=bonas needs: choose "
                 "predictor=gaussian_process or predictor=bonas"
             )
+        return self.predictor
 
     def fit(self, architectures: Sequence[Architecture], accuracies: Array, seed: int) -> None:
         """Fit from scratch on ``n`` architectures and their accuracies ``[n]``."""
@@ -102,52 +104,47 @@ class TableSurrogate:
         self.predictor = self._new_predictor()
         indices, labels = torch.from_numpy(rows), data.normalise(accuracies)
         set_threads(self.config.get("threads"), fitting=True)
-        if not self.neural:
+        if not isinstance(self.predictor, GradientPredictor):
             fit_watched(self.config, data, self.predictor, labels.double().numpy())
             return
         check_reads(self.config, self.predictor, data)
-        self._train(indices, labels)
+        self._train(self.predictor, indices, labels)
 
     def score(self, architectures: Sequence[Architecture]) -> Array:
         """``[N]`` float64 scores."""
         rows = rows_of(architectures)
         set_threads(self.config.get("threads"), fitting=False)
-        if self.neural:
+        if isinstance(self.predictor, GradientPredictor):
             scores = self.data.scores(self.predictor, rows, device=self.device)
             return np.asarray(scores.double().numpy())
         return np.asarray(self.predictor.score(self._graphs(rows)), dtype=np.float64)
 
     def posterior(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
         """Mean and standard deviation ``[N]`` of the accuracy."""
-        self.check_posterior()
+        predictor = self._probabilistic()
         graphs = self._graphs(rows_of(architectures))
-        if hasattr(self.predictor, "predict"):
-            mean, deviation = map(_array, self.predictor.predict(graphs))
-            return mean * self.data.std + self.data.mean, deviation * self.data.std
+        if isinstance(predictor, GradientPredictor):
+            predictor.to(self.device)
+            graphs = graphs.to(self.device)
         with torch.no_grad():
-            logits = self.predictor.to(self.device).posterior(graphs.to(self.device))
-        return logit_moments(*map(_array, logits))
+            found = predictor.posterior(graphs)
+        return found.accuracy(self.data.mean, self.data.std)
 
     def _graphs(self, rows: Array) -> Graphs:
         """Rows of the space with the codes that they are asked for."""
         self.data.need(rows)
         return self.data.graphs[torch.from_numpy(rows)]
 
-    def _new_predictor(self) -> Any:
+    def _new_predictor(self) -> GradientPredictor | ClassicalPredictor:
         with constructing("predictor"):
-            predictor = self.make_predictor(shape=self.data.shape)
-        if hasattr(predictor, "set_label_scale"):
-            predictor.set_label_scale(self.data.mean, self.data.std)
-        if not isinstance(predictor, nn.Module | ClassicalPredictor):
-            raise NaspError(
-                f"predictor {stem(self.config['predictor']['_target_'])} is neither a "
-                "torch.nn.Module nor has it the methods fit and score"
-            )
+            made = self.make_predictor(shape=self.data.shape)
+        predictor = adopt(made, stem(self.config["predictor"]["_target_"]))
+        predictor.set_label_scale(self.data.mean, self.data.std)
         return predictor
 
-    def _train(self, indices: Tensor, labels: Tensor) -> None:
+    def _train(self, predictor: GradientPredictor, indices: Tensor, labels: Tensor) -> None:
         data = self.data
-        task = make_task(self.config, self.predictor, data)
+        task = make_task(self.config, predictor, data)
         with constructing("framework"):
             framework: Framework = instantiate(self.config["framework"])
         epochs = framework.prepare(task, data, self.config["trainer"]["max_epochs"])
@@ -155,21 +152,5 @@ class TableSurrogate:
         trainer, _ = fit(self.config, self.folder, task, data, framework, epochs)
         device = trainer.strategy.root_device
         self.device, data.graphs = device, data.graphs.to("cpu")
-        if hasattr(self.predictor, "fit_posterior"):
-            self.predictor.to(device).fit_posterior(
-                data.graphs[indices].to(device), labels.to(device)
-            )
-
-
-def logit_moments(mean: Array, deviation: Array) -> tuple[Array, Array]:
-    """Mean and deviation ``[N]`` of accuracies whose logits are normal with those ``[N]``."""
-    logits = mean[:, None] + deviation[:, None] * _NODES
-    accuracies = 1 / (1 + np.exp(-logits))
-    expected = accuracies @ _WEIGHTS
-    variance = (accuracies - expected[:, None]) ** 2 @ _WEIGHTS
-    return expected, np.sqrt(variance)
-
-
-def _array(values: Any) -> Array:
-    tensor = values.detach().cpu() if isinstance(values, Tensor) else values
-    return np.asarray(tensor, dtype=np.float64)
+        predictor.to(device)
+        predictor.fit_posterior(data.graphs[indices].to(device), labels.to(device))
