@@ -35,7 +35,8 @@ def test_intervals_hold_new_labels_as_often_as_they_say(targets: str) -> None:
     process = fitted(labels[:200], graphs, targets=targets)
     low, high = process.interval(graphs[slice(200, None)], 0.9)
     assert 0.84 < ((low <= labels[200:]) & (labels[200:] <= high)).mean() < 0.95
-    mean, deviation = process.predict(graphs)
+    found = process.posterior(graphs)
+    mean, deviation = found.mean, found.deviation
     assert ((low < mean[200:]) & (mean[200:] < high)).all()
     assert 0.4 < deviation.mean() < 1.0  # the noise is 0.5
 
@@ -43,7 +44,7 @@ def test_intervals_hold_new_labels_as_often_as_they_say(targets: str) -> None:
 def test_mean_and_median_of_raw_targets_agree() -> None:
     graphs, labels = problem(100)
     process = fitted(labels[:50], graphs, targets="raw")
-    np.testing.assert_allclose(process.predict(graphs)[0], process.score(graphs), atol=1e-8)
+    np.testing.assert_allclose(process.posterior(graphs).mean, process.score(graphs), atol=1e-8)
 
 
 def test_order_depends_on_ranks_alone() -> None:

@@ -13,7 +13,7 @@ from nasp_lightning.metric.functional import kendall_tau
 from nasp_lightning.predictor.base import adopt
 from nasp_lightning.run.config import RunInfo
 from nasp_lightning.study.settings import StudySettings
-from nasp_lightning.study.surrogate import TableSurrogate, logit_moments
+from nasp_lightning.study.surrogate import TableSurrogate
 from tests.framework.runs import Stuck
 from tests.job.searches import make_words
 from tests.tiny import space, tiny_table
@@ -24,15 +24,6 @@ def make(tmp_path: Path, *words: str) -> tuple[TableSurrogate, TableEvaluator]:
     config = make_words("job=search", *words)
     surrogate = TableSurrogate(StudySettings.of(RunInfo.of(config)), table, space(), tmp_path)
     return surrogate, TableEvaluator(table, space())
-
-
-def test_logit_moments_against_sampling():
-    rng = np.random.default_rng(0)
-    mean, deviation = np.array([-1.0, 0.5, 3.0]), np.array([0.2, 1.0, 0.5])
-    drawn = 1 / (1 + np.exp(-(mean + deviation * rng.standard_normal((200_000, 3)))))
-    expected, spread = logit_moments(mean, deviation)
-    np.testing.assert_allclose(expected, drawn.mean(axis=0), atol=2e-3)
-    np.testing.assert_allclose(spread, drawn.std(axis=0), atol=2e-3)
 
 
 def test_the_posterior_is_on_the_scale_of_accuracies(tmp_path: Path):

@@ -259,7 +259,7 @@ def make_evaluator(
         NaspError: if the network cannot say what its architectures cost.
     """
     built, kind = space.build(), network.kind()
-    if not isinstance(kind, KnowsCosts) or issubclass(kind, Supernet):
+    if not isinstance(kind, type) or issubclass(kind, Supernet) or not isinstance(kind, KnowsCosts):
         raise NaspError(
             f"{network.word}: job=search_network needs the network "
             "of one architecture that knows its costs: choose network=mobilenet or network=darts"

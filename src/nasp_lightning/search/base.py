@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.base import Architecture, Evaluator
+
+if TYPE_CHECKING:
+    from nasp_lightning.search.part.caps import Caps
 
 IDLE = 100  # mutants in a row that were all evaluated before
 
@@ -44,6 +47,8 @@ class Search(ABC):
 
     needs_predictor: ClassVar[bool] = False
     anytime: ClassVar[bool] = True
+    needs_posterior: ClassVar[bool] = False
+    caps: Caps | None = None
 
     def __init__(self, labels: int = 200) -> None:
         self.labels = whole("labels", labels)

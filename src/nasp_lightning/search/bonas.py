@@ -39,6 +39,7 @@ class BONAS(Search):
     """
 
     needs_predictor: ClassVar[bool] = True
+    needs_posterior: ClassVar[bool] = True
 
     def __init__(
         self,

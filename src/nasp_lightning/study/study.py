@@ -184,7 +184,9 @@ class Study:
         )
 
 
-def new_predictor(predictor: Component[object], data: ArchitectureData) -> Predictor:
+def new_predictor(
+    predictor: Component[object], data: ArchitectureData
+) -> GradientPredictor | ClassicalPredictor:
     """A predictor before its fit, told the labels' scale."""
     made = adopt(predictor.build(shape=data.shape), predictor.name)
     made.set_label_scale(data.mean, data.std)

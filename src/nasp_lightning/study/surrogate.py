@@ -19,7 +19,6 @@ from nasp_lightning.evaluator.table import rows_of
 from nasp_lightning.predictor.base import (
     ClassicalPredictor,
     GradientPredictor,
-    Predictor,
     Probabilistic,
 )
 from nasp_lightning.run.process import set_threads
@@ -115,7 +114,8 @@ class TableSurrogate:
         if isinstance(predictor, GradientPredictor):
             predictor.to(self.device)
             graphs = graphs.to(self.device)
-        found = predictor.posterior(graphs)
+        with torch.no_grad():
+            found = predictor.posterior(graphs)
         return found.accuracy(self.data.mean, self.data.std)
 
     def _graphs(self, rows: Array) -> Graphs:
@@ -123,7 +123,7 @@ class TableSurrogate:
         self.data.need(rows)
         return self.data.graphs[torch.from_numpy(rows)]
 
-    def _new_predictor(self) -> Predictor:
+    def _new_predictor(self) -> GradientPredictor | ClassicalPredictor:
         return new_predictor(self.settings.predictor, self.data)
 
     def _train(self, predictor: GradientPredictor, indices: Tensor, labels: Tensor) -> None:
