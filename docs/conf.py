@@ -35,7 +35,7 @@ extensions = [
     "sphinx.ext.apidoc",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["_build", "figures", ".*"]
+exclude_patterns = ["_build", "figures", ".*", "api/modules.rst"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 
 html_theme = "furo"
@@ -88,9 +88,12 @@ class LinksOutOfTheDocs(SphinxTransform):
         found += [*self.document.findall(addnodes.download_reference)]
         for node in found:
             target = str(node.get("reftarget", ""))
-            if not target.startswith("../"):
+            if target.startswith("/") and node.get("refdomain") == "doc":  # another Markdown file
+                path = Path(f"{target}.md")
+            elif target.startswith("../"):
+                path = (folder / target.partition("#")[0]).resolve()
+            else:
                 continue
-            path = (folder / target.partition("#")[0]).resolve()
             if path.is_relative_to(ROOT / "docs"):
                 continue
             if not path.exists() or not path.is_relative_to(ROOT):
