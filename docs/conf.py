@@ -67,7 +67,6 @@ nitpick_ignore_regex = [
     ("py:.*", r"nasp_lightning\.\w+"),  # names that the package loads on first use
 ]
 suppress_warnings = [
-    "toc.empty_glob",  # a folder of the table of contents may have no further pages
     "ref.python",  # short names in annotations may stand for several things
 ]
 
