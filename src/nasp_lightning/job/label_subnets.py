@@ -22,8 +22,8 @@ from nasp_lightning.benchmark.subnets import BENCHMARK, space_identity
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.estimation_code.part.computed import choose_device
-from nasp_lightning.evaluator.base import Architecture
-from nasp_lightning.evaluator.supernet import Calibration, SupernetEvaluator
+from nasp_lightning.evaluator.base import Candidate
+from nasp_lightning.evaluator.part.supernet import Calibration, SupernetEvaluator
 from nasp_lightning.network.store import load_network
 from nasp_lightning.network.supernet import Supernet
 from nasp_lightning.record.build import pack, read_build, record_key, write_manifest
@@ -170,7 +170,7 @@ def make_manifest(config: Config, evaluator: SupernetEvaluator, path: Path) -> C
     }
 
 
-def label(evaluator: SupernetEvaluator, task: tuple[int, Architecture]) -> Record:
+def label(evaluator: SupernetEvaluator, task: tuple[int, Candidate]) -> Record:
     """The record of one subnet."""
     number, item = task
     accuracy, seconds = evaluator.labels([item])

@@ -30,9 +30,9 @@ from torch import nn
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.evaluator.base import Architecture
-from nasp_lightning.evaluator.predictor import PredictorEvaluator
-from nasp_lightning.evaluator.supernet import SpaceEvaluator, arrays_of
+from nasp_lightning.evaluator.base import Candidate, arrays_of
+from nasp_lightning.evaluator.part.predictor import PredictorEvaluator
+from nasp_lightning.evaluator.part.supernet import SpaceEvaluator
 from nasp_lightning.job.search import make_strategy
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
 from nasp_lightning.network.build import options_of
@@ -144,7 +144,7 @@ class Found:
         labels: ``[n]`` float64 accuracies of those that have a label, NaN of the others.
     """
 
-    architectures: list[Architecture]
+    architectures: list[Candidate]
     scores: Array
     costs: dict[str, Array]
     labels: Array
@@ -220,11 +220,11 @@ def network_options(config: Config, table: BenchmarkTable) -> Config:
     return options if classes is None else {**options, "classes": classes}
 
 
-def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Architecture]], Array]:
+def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Candidate]], Array]:
     """Scores any architectures by a fitted predictor; as accuracies where it learnt those."""
     scale = fit.results["loss"] in SCALES and not getattr(fit.predictor, "ranks_only", False)
 
-    def score(items: Sequence[Architecture]) -> Array:
+    def score(items: Sequence[Candidate]) -> Array:
         parts = []
         for start in range(0, len(items), CHUNK):
             graphs = space.encode(*arrays_of(items[start : start + CHUNK]))
@@ -239,7 +239,7 @@ def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Architecture]], Array]:
 
 
 def known_labels(
-    table: BenchmarkTable, config: Config, evaluator: SpaceEvaluator, items: Sequence[Architecture]
+    table: BenchmarkTable, config: Config, evaluator: SpaceEvaluator, items: Sequence[Candidate]
 ) -> Array:
     """``[n]`` labels of those architectures that the table has, NaN of the others."""
     benchmark = config["benchmark"]

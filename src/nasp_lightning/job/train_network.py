@@ -9,7 +9,6 @@ folder ends up with ``results.json``, ``metrics.csv`` and ``network.safetensors`
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import warnings
@@ -18,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from hydra.utils import get_class, instantiate
@@ -31,20 +29,16 @@ from nasp_lightning.compiling import compiling
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.logger import close, closed_on_failure
-from nasp_lightning.network.build import (
-    Architecture,
-    build_network,
-    build_space,
-    build_supernet,
-)
-from nasp_lightning.network.count import multiply_adds, parameter_count
-from nasp_lightning.network.store import check_space, save_network
+from nasp_lightning.network.build import build_network, build_space, build_supernet
+from nasp_lightning.network.count import evaluated_parameters, multiply_adds
+from nasp_lightning.network.create import ARCHITECTURE, read_architecture
+from nasp_lightning.network.store import architecture_of, check_space, save_network
 from nasp_lightning.run.chain import find, leave, product
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import config_hash, method_hash, run_once, stem
 from nasp_lightning.run.process import quiet_lightning, set_threads
 from nasp_lightning.run.provenance import versions
-from nasp_lightning.space.base import Space
+from nasp_lightning.space.base import Architecture, Space, stacked
 from nasp_lightning.storage import write_json, write_text
 from nasp_lightning.study.neural import (
     check_checkpoint,
@@ -166,7 +160,7 @@ def make_subject(config: Config, data: ImageModule) -> Subject:
     told = config["job"]["architecture"]
     architecture = None
     if kind == "network":
-        architecture = read_architecture(config, space)
+        architecture = chosen_architecture(config, space)
     elif told is not None:
         raise NaspError(
             f"job.architecture={told}: a supernet is trained for all architectures; leave it out, "
@@ -174,14 +168,15 @@ def make_subject(config: Config, data: ImageModule) -> Subject:
         )
     seed_everything(config["seed"], workers=False, verbose=False)
     with constructing("network"):
-        if architecture is None:
-            module = build_supernet(config["network"], space, data.classes)
-        else:
-            module = build_network(config["network"], space, architecture, data.classes)
+        module = (
+            build_supernet(config["network"], space, data.classes)
+            if architecture is None
+            else build_network(config["network"], space, architecture, data.classes)
+        )
     return Subject(kind, module, space, architecture)
 
 
-def read_architecture(config: Config, space: Space) -> Architecture:
+def chosen_architecture(config: Config, space: Space) -> Architecture:
     """The architecture of ``job.architecture``: a file of ``job=search_network``, or a text.
 
     Raises:
@@ -192,19 +187,15 @@ def read_architecture(config: Config, space: Space) -> Architecture:
         return space.from_string(str(told))
     path = find(config, "search", "job.architecture", told)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        check_space(content, config["space"], str(path))
-        adjacency = content.get("adjacency")
-        found = (
-            np.array(content["operations"], dtype=np.uint8),
-            None if adjacency is None else np.array(adjacency, dtype=np.uint8),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        content = read_architecture(path, ARCHITECTURE)
+        found = architecture_of(content)
+    except NaspError as error:
         raise NaspError(
             f"job.architecture={path}: it is no architecture ({error}); give the best.json of "
             "job=search_network, or the architecture's text"
         ) from error
-    space.validate(found[0][None], None if found[1] is None else found[1][None])
+    check_space(content, config["space"], str(path))
+    space.validate(*stacked([found]))
     return found
 
 
@@ -328,13 +319,6 @@ def measured(task: Classifier, accuracies: list[float], data: ImageModule) -> Co
         "test_accuracy": sum(accuracies) / len(accuracies),
         "subnet_accuracies": accuracies if task.kind == "supernet" else None,
     }
-
-
-def evaluated_parameters(network: nn.Module) -> int:
-    """Parameters without those of an auxiliary head, which only the training has."""
-    head = getattr(network, "auxiliary", None)
-    spare = parameter_count(head) if isinstance(head, nn.Module) else 0
-    return parameter_count(network) - spare
 
 
 def write_network(

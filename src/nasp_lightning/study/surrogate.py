@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture
+from nasp_lightning.evaluator.base import Candidate
 from nasp_lightning.evaluator.table import rows_of
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.predictor.base import ClassicalPredictor
@@ -90,7 +90,7 @@ class TableSurrogate:
                 "predictor=gaussian_process or predictor=bonas"
             )
 
-    def fit(self, architectures: Sequence[Architecture], accuracies: Array, seed: int) -> None:
+    def fit(self, architectures: Sequence[Candidate], accuracies: Array, seed: int) -> None:
         """Fit from scratch on ``n`` architectures and their accuracies ``[n]``."""
         data, rows = self.data, rows_of(architectures)
         if not self.published:
@@ -108,7 +108,7 @@ class TableSurrogate:
         check_reads(self.config, self.predictor, data)
         self._train(indices, labels)
 
-    def score(self, architectures: Sequence[Architecture]) -> Array:
+    def score(self, architectures: Sequence[Candidate]) -> Array:
         """``[N]`` float64 scores."""
         rows = rows_of(architectures)
         set_threads(self.config.get("threads"), fitting=False)
@@ -117,7 +117,7 @@ class TableSurrogate:
             return np.asarray(scores.double().numpy())
         return np.asarray(self.predictor.score(self._graphs(rows)), dtype=np.float64)
 
-    def posterior(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+    def posterior(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
         """Mean and standard deviation ``[N]`` of the accuracy."""
         self.check_posterior()
         graphs = self._graphs(rows_of(architectures))
