@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator
+from nasp_lightning.space.base import Architecture
 from nasp_lightning.space.nasbench201 import NASBench201, index_of
 
 
@@ -19,14 +20,14 @@ class Counting(Evaluator):
         self.read: list[Any] = []
         self.each = seconds
 
-    def find(self, operations: Any, adjacency: Any = None) -> Architecture | None:
-        return Architecture(int(index_of(operations[None])[0]), operations)
+    def find(self, operations: Any, adjacency: Any = None) -> Candidate | None:
+        return Candidate(int(index_of(operations[None])[0]), Architecture(operations))
 
-    def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
+    def sample(self, rng: np.random.Generator, count: int) -> list[Candidate]:
         drawn = [self.find(codes) for codes in self.space.sample(rng, count)[0]]
         return [item for item in drawn if item is not None]
 
-    def labels(self, architectures: Sequence[Architecture]) -> tuple[Any, Any]:
+    def labels(self, architectures: Sequence[Candidate]) -> tuple[Any, Any]:
         self.read += [item.key for item in architectures]
         values = [float(item.key) for item in architectures]  # type: ignore[arg-type]
         return np.array(values) / 15625, np.full(len(values), self.each)

@@ -10,6 +10,7 @@ import pytest
 
 import nasp_lightning.job.search as job
 from nasp_lightning.error import NaspError
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import config_hash
 from nasp_lightning.shipped import conf_dir
 from tests.job.searches import CLASSICAL, config_of, make_words
@@ -187,7 +188,7 @@ def test_every_experiment_composes(experiment: str):
     config = make_words("predictor=gaussian_process", f"+experiment={experiment}")
     assert config["job"]["_target_"] == "nasp_lightning.job.search.run"
     assert config["name"].startswith(experiment)
-    strategy = job.make_strategy(config)
+    strategy = job.make_strategy(RunInfo.of(config).component("search"))
     assert strategy.labels in (40, 200)  # ranking: 20 of the tiny data + 20
     assert job.count_repeats(config) >= 1
 

@@ -236,7 +236,7 @@ def test_a_finished_run_is_not_repeated(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(tmp_path, images, *NETWORK)
-    monkeypatch.setattr(train_network, "_train", lambda *_: pytest.fail("ran again"))
+    monkeypatch.setattr(train_network.TrainNetwork, "run", lambda _: pytest.fail("ran again"))
     assert run(tmp_path, images, *NETWORK) == first
 
 

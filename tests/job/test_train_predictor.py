@@ -131,7 +131,7 @@ def test_a_plain_fit_may_be_stopped(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(tmp_path)
-    monkeypatch.setattr(train_predictor, "_fit_and_rank", lambda *_: pytest.fail("ran again"))
+    monkeypatch.setattr(train_predictor.TrainPredictor, "run", lambda _: pytest.fail("ran again"))
     assert run(tmp_path) == first
 
 

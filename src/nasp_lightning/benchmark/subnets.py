@@ -95,6 +95,8 @@ def make_table(build: Build, origin: Path) -> BenchmarkTable:
     """
     from hydra.utils import get_class
 
+    from nasp_lightning.space.base import Keyed
+
     identity, dataset = build.manifest["identity"], build.manifest["dataset"]
     records = sorted(build.records.values(), key=lambda record: int(record["number"]))
     if not records:
@@ -104,7 +106,7 @@ def make_table(build: Build, origin: Path) -> BenchmarkTable:
     adjacency, keys = None, None
     if records[0]["adjacency"] is not None:
         adjacency = np.array([record["adjacency"] for record in records], dtype=np.uint8)
-    if hasattr(kind, "key"):
+    if issubclass(kind, Keyed):
         own = kind(**{name: item for name, item in identity["space"].items() if name[0] != "_"})
         pairs = zip(operations, adjacency if adjacency is not None else [], strict=True)
         keys = np.stack([own.key(*pair) for pair in pairs])

@@ -15,16 +15,14 @@ import logging
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypedDict, runtime_checkable
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 from hydra.utils import instantiate
 from rich.console import Console
 
-from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.estimation_code.part.computed import (
-    Architecture,
     PlainImages,
     choose_device,
     describe,
@@ -38,7 +36,7 @@ from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import Config
 from nasp_lightning.run.results import BuildResults
-from nasp_lightning.space.base import Space
+from nasp_lightning.space.base import Listed, Space
 from nasp_lightning.storage import cache_dir
 
 log = logging.getLogger(__name__)
@@ -69,7 +67,7 @@ class BuildBenchmark(Job[BuildResults]):
 
     writes_versions: ClassVar[bool] = False
 
-    space: MembersSpace
+    space: Listed
     rows: list[int]
     training: Training
     manifest: dict[str, Any]
@@ -119,14 +117,8 @@ class BuildBenchmark(Job[BuildResults]):
         """Records of the shard's members; those that nobody has yet are trained."""
         job, manifest = self.info.job, self.manifest
         write_manifest(self.records_folder, manifest)
-        operations, adjacency = self.space.members()
-        tasks: dict[str, Architecture] = {
-            record_key(manifest["identity"], operations[row], adjacency[row]): (
-                operations[row],
-                adjacency[row],
-            )
-            for row in self.rows
-        }
+        members = unstacked(*self.space.members())
+        tasks = {record_key(manifest["identity"], *members[row]): members[row] for row in self.rows}
         if job["shipped"]:
             take_shipped(store, manifest, list(tasks))
         missing = sum(store.get(key) is None for key in tasks)
@@ -156,27 +148,13 @@ def shard_rows(members: int, shard: int, shards: int) -> list[int]:
     return list(range(shard, members, shards))
 
 
-@runtime_checkable
-class MembersSpace(Protocol):
-    """A space that can list its members."""
-
-    name: ClassVar[str]
-
-    @property
-    def size(self) -> int:
-        """Number M of members."""
-
-    def members(self) -> tuple[Array, Array]:
-        """``[M, T]`` operations and ``[M, T, T]`` adjacencies of all members."""
-
-
-def with_members(space: Space) -> MembersSpace:
+def with_members(space: Space) -> Listed:
     """The space, if it can list its members.
 
     Raises:
         NaspError: if it cannot.
     """
-    if not isinstance(space, MembersSpace):
+    if not isinstance(space, Listed):
         raise NaspError(
             f"job=build_benchmark trains spaces that can list their members, and {space.name} "
             "cannot: choose benchmark=tinynano"
@@ -184,7 +162,7 @@ def with_members(space: Space) -> MembersSpace:
     return space
 
 
-def _member_count(members: object, space: MembersSpace) -> int:
+def _member_count(members: object, space: Listed) -> int:
     if members is None:
         return int(space.size)
     if check_whole("job.members", members) > space.size:

@@ -21,8 +21,8 @@ from nasp_lightning.benchmark.subnets import BENCHMARK, space_identity
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.estimation_code.part.computed import choose_device
-from nasp_lightning.evaluator.base import Architecture
-from nasp_lightning.evaluator.supernet import Calibration, SupernetEvaluator
+from nasp_lightning.evaluator.base import Candidate
+from nasp_lightning.evaluator.part.supernet import Calibration, SupernetEvaluator
 from nasp_lightning.job.base import Content, Job
 from nasp_lightning.network.store import load_network
 from nasp_lightning.network.supernet import Supernet
@@ -69,7 +69,7 @@ class LabelSubnets(Job[SubnetsResults]):
     evaluator: SupernetEvaluator
     manifest: dict[str, Any]
     keys: list[str]
-    drawn: list[Architecture]
+    drawn: list[Candidate]
 
     def __init__(self, info: RunInfo, folder: Path) -> None:
         super().__init__(info, folder)
@@ -199,7 +199,7 @@ def make_manifest(
     }
 
 
-def label(evaluator: SupernetEvaluator, task: tuple[int, Architecture]) -> Record:
+def label(evaluator: SupernetEvaluator, task: tuple[int, Candidate]) -> Record:
     """The record of one subnet."""
     number, item = task
     accuracy, seconds = evaluator.labels([item])

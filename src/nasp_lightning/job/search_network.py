@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 from rich.console import Console
@@ -28,13 +28,14 @@ from torch import nn
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.evaluator.base import Architecture
-from nasp_lightning.evaluator.predictor import PredictorEvaluator
-from nasp_lightning.evaluator.supernet import SpaceEvaluator, arrays_of
+from nasp_lightning.evaluator.base import Candidate, arrays_of
+from nasp_lightning.evaluator.part.predictor import PredictorEvaluator
+from nasp_lightning.evaluator.part.supernet import SpaceEvaluator
 from nasp_lightning.job import train_predictor
 from nasp_lightning.job.base import Content, Job
 from nasp_lightning.job.search import make_strategy
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
+from nasp_lightning.network.base import Costed
 from nasp_lightning.network.build import options_of
 from nasp_lightning.network.supernet import Supernet
 from nasp_lightning.predictor.base import ClassicalPredictor, GradientPredictor
@@ -88,7 +89,7 @@ class Found:
         labels: ``[n]`` float64 accuracies of those that have a label, NaN of the others.
     """
 
-    architectures: list[Architecture]
+    architectures: list[Candidate]
     scores: Array
     costs: dict[str, Array]
     labels: Array
@@ -237,13 +238,6 @@ def predictor_config(info: RunInfo) -> Config:
     return {**kept, "job": {"_target_": target, "top_k": info.job["top_k"]}}
 
 
-@runtime_checkable
-class KnowsCosts(Protocol):
-    """A class of networks that says what an architecture costs without building it."""
-
-    costs: Callable[..., dict[str, Array]]
-
-
 def make_evaluator(
     space: Component[Space], network: Component[nn.Module], image: int | None, table: BenchmarkTable
 ) -> SpaceEvaluator:
@@ -259,12 +253,12 @@ def make_evaluator(
         NaspError: if the network cannot say what its architectures cost.
     """
     built, kind = space.build(), network.kind()
-    if not isinstance(kind, type) or issubclass(kind, Supernet) or not isinstance(kind, KnowsCosts):
+    if not isinstance(kind, type) or not issubclass(kind, Costed) or issubclass(kind, Supernet):
         raise NaspError(
             f"{network.word}: job=search_network needs the network "
             "of one architecture that knows its costs: choose network=mobilenet or network=darts"
         )
-    options = network_options(network, table)
+    options: dict[str, Any] = network_options(network, table)
     if "space" in inspect.signature(kind.costs).parameters:
         options["space"] = built
     side = image or images_of(table).get("side")
@@ -295,12 +289,12 @@ def network_options(network: Component[nn.Module], table: BenchmarkTable) -> dic
     return options if classes is None else {**options, "classes": classes}
 
 
-def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Architecture]], Array]:
+def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Candidate]], Array]:
     """Scores any architectures by a fitted predictor; as accuracies where it learnt those."""
     predictor = fit.predictor
     scale = fit.results["loss"] in SCALES and not predictor.ranks_only
 
-    def score(items: Sequence[Architecture]) -> Array:
+    def score(items: Sequence[Candidate]) -> Array:
         parts = []
         for start in range(0, len(items), CHUNK):
             graphs = space.encode(*arrays_of(items[start : start + CHUNK]))
@@ -315,7 +309,7 @@ def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Architecture]], Array]:
 
 
 def known_labels(
-    table: BenchmarkTable, metric: str, evaluator: SpaceEvaluator, items: Sequence[Architecture]
+    table: BenchmarkTable, metric: str, evaluator: SpaceEvaluator, items: Sequence[Candidate]
 ) -> Array:
     """``[n]`` labels of those architectures that the table has, NaN of the others."""
     values = table.metric(metric)[:, 0]

@@ -9,7 +9,6 @@ folder ends up with ``results.json``, ``metrics.csv`` and ``network.safetensors`
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import warnings
@@ -17,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from rich.console import Console
@@ -29,21 +27,17 @@ from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.job.base import Content, Job
 from nasp_lightning.logger import close, closed_on_failure
-from nasp_lightning.network.build import (
-    Architecture,
-    build_network,
-    build_space,
-    build_supernet,
-)
-from nasp_lightning.network.count import multiply_adds, parameter_count
-from nasp_lightning.network.store import check_space, save_network
+from nasp_lightning.network.build import build_network, build_space, build_supernet
+from nasp_lightning.network.count import evaluated_parameters, multiply_adds
+from nasp_lightning.network.create import ARCHITECTURE, read_architecture
+from nasp_lightning.network.store import architecture_of, check_space, save_network
 from nasp_lightning.run.chain import find, leave
 from nasp_lightning.run.config import Component, RunInfo
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import Config, config_hash
 from nasp_lightning.run.process import quiet_lightning, set_threads
 from nasp_lightning.run.results import NetworkResults, Product
-from nasp_lightning.space.base import Space
+from nasp_lightning.space.base import Architecture, Space, stacked
 from nasp_lightning.study.neural import (
     check_checkpoint,
     fit_or_resume,
@@ -164,7 +158,7 @@ class TrainNetwork(Job[NetworkResults]):
             space = build_space(self.space.settings)
         architecture = None
         if what == "network":
-            architecture = read_architecture(self.info.chain, told, self.space, space)
+            architecture = chosen_architecture(self.info.chain, told, self.space, space)
         elif told is not None:
             raise NaspError(
                 f"job.architecture={told}: a supernet is trained for all architectures; leave it "
@@ -172,6 +166,7 @@ class TrainNetwork(Job[NetworkResults]):
             )
         seed_everything(self.info.seed, workers=False, verbose=False)
         settings, classes = self.network.settings, self.data.classes
+        module: nn.Module
         with constructing("network"):
             if architecture is None:
                 module = build_supernet(settings, space, classes)
@@ -259,7 +254,7 @@ class TrainNetwork(Job[NetworkResults]):
         console.print(f"results: {where}", highlight=False, soft_wrap=True)
 
 
-def read_architecture(
+def chosen_architecture(
     chain: Path | None, told: object, chosen: Component[Space], space: Space
 ) -> Architecture:
     """The architecture of ``job.architecture``: a file of ``job=search_network``, or a text.
@@ -277,19 +272,15 @@ def read_architecture(
         return space.from_string(str(told))
     path = find(chain, "search", "job.architecture", told)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        check_space(content, dict(chosen.settings), str(path))
-        adjacency = content.get("adjacency")
-        found = (
-            np.array(content["operations"], dtype=np.uint8),
-            None if adjacency is None else np.array(adjacency, dtype=np.uint8),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        content = read_architecture(path, ARCHITECTURE)
+        found = architecture_of(content)
+    except NaspError as error:
         raise NaspError(
             f"job.architecture={path}: it is no architecture ({error}); give the best.json of "
             "job=search_network, or the architecture's text"
         ) from error
-    space.validate(found[0][None], None if found[1] is None else found[1][None])
+    check_space(content, dict(chosen.settings), str(path))
+    space.validate(*stacked([found]))
     return found
 
 
@@ -359,13 +350,6 @@ def told_failures() -> Iterator[None]:
             "the device's memory is full: lower data.batch_size (or job.evaluation_batch), or "
             "choose trainer.precision=bf16-mixed"
         ) from error
-
-
-def evaluated_parameters(network: nn.Module) -> int:
-    """Parameters without those of an auxiliary head, which only the training has."""
-    head = getattr(network, "auxiliary", None)
-    spare = parameter_count(head) if isinstance(head, nn.Module) else 0
-    return parameter_count(network) - spare
 
 
 def write_network(

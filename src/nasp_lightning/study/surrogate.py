@@ -14,7 +14,7 @@ from torch import Tensor
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture
+from nasp_lightning.evaluator.base import Candidate
 from nasp_lightning.evaluator.table import rows_of
 from nasp_lightning.predictor.base import (
     ClassicalPredictor,
@@ -79,7 +79,7 @@ class TableSurrogate:
             )
         return self.predictor
 
-    def fit(self, architectures: Sequence[Architecture], accuracies: Array, seed: int) -> None:
+    def fit(self, architectures: Sequence[Candidate], accuracies: Array, seed: int) -> None:
         """Fit from scratch on ``n`` architectures and their accuracies ``[n]``."""
         data, rows = self.data, rows_of(architectures)
         if not self.published:
@@ -97,7 +97,7 @@ class TableSurrogate:
         elif isinstance(self.predictor, ClassicalPredictor):
             fit_watched(self.settings, data, self.predictor, labels.double().numpy())
 
-    def score(self, architectures: Sequence[Architecture]) -> Array:
+    def score(self, architectures: Sequence[Candidate]) -> Array:
         """``[N]`` float64 scores."""
         rows = rows_of(architectures)
         set_threads(self.settings.info.threads, fitting=False)
@@ -107,7 +107,7 @@ class TableSurrogate:
         scores = self.data.scores(self.predictor, rows, device=self.device)
         return np.asarray(scores.double().numpy())
 
-    def posterior(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+    def posterior(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
         """Mean and standard deviation ``[N]`` of the accuracy."""
         predictor = self.check_posterior()
         graphs = self._graphs(rows_of(architectures))
