@@ -36,7 +36,7 @@ from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import Config
 from nasp_lightning.run.results import BuildResults
-from nasp_lightning.space.base import Listed, Space
+from nasp_lightning.space.base import Listed, Space, unstacked
 from nasp_lightning.storage import cache_dir
 
 log = logging.getLogger(__name__)
