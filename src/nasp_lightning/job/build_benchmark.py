@@ -23,20 +23,18 @@ from hydra.utils import instantiate
 from rich.console import Console
 
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.estimation_code.part.computed import (
-    Architecture,
-    PlainImages,
-    choose_device,
-    describe,
-)
-from nasp_lightning.evaluator.training import Training, TrainingRecipe, hold_out, shrink
+from nasp_lightning.evaluator.part.training import Training, hold_out, shrink
 from nasp_lightning.image.cifar import Images
+from nasp_lightning.image.plain import PlainImages
+from nasp_lightning.network.builder import Architecture, describe
 from nasp_lightning.record.build import identity_hash, read_build, record_key, write_manifest
 from nasp_lightning.record.store import Record, ShardStore, fill
 from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import config_hash
 from nasp_lightning.run.provenance import versions
 from nasp_lightning.storage import cache_dir, write_json, write_text
+from nasp_lightning.task.plain import TrainingRecipe
+from nasp_lightning.task.reproducible import choose_device
 
 log = logging.getLogger(__name__)
 
@@ -241,7 +239,10 @@ def take_shipped(store: ShardStore, manifest: Config, keys: list[str]) -> int:
 def measured(records: list[Record]) -> Config:
     """What a shard's results say of its networks."""
     test = np.array([record["test_accuracy"] for record in records], dtype=np.float64)
-    seconds = [record["train_seconds"] + record["code_seconds"] for record in records]
+    seconds = sum(
+        np.array([record[name] for record in records], dtype=np.float64)
+        for name in ("train_seconds", "code_seconds")
+    )
     alive = test[~np.isnan(test)]
     return {
         "diverged": int(np.isnan(test).sum()),

@@ -21,7 +21,6 @@ from rich.console import Console
 from nasp_lightning.benchmark.subnets import BENCHMARK, space_identity
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.estimation_code.part.computed import choose_device
 from nasp_lightning.evaluator.base import Architecture
 from nasp_lightning.evaluator.supernet import Calibration, SupernetEvaluator
 from nasp_lightning.network.store import load_network
@@ -33,6 +32,7 @@ from nasp_lightning.run.construction import constructing
 from nasp_lightning.run.folder import config_hash, run_once
 from nasp_lightning.run.provenance import versions
 from nasp_lightning.storage import file_sha256, write_json, write_text
+from nasp_lightning.task.reproducible import choose_device
 
 log = logging.getLogger(__name__)
 

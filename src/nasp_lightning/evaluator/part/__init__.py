@@ -1,0 +1,1 @@
+"""Parts of evaluators that are no choices of their own."""
