@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
-from nasp_lightning.benchmark.csv import find_file, load_table
-from nasp_lightning.data.proxies import FILES
+from nasp_lightning.benchmark.csv import load_table
+from nasp_lightning.benchmark.format.files import find_file
+from nasp_lightning.data.proxies import proxy_files
 from nasp_lightning.estimation_code.proxy import ProxyCode
 from nasp_lightning.image.cifar import load_cifar
 from nasp_lightning.network.nasbench201 import NASBench201Network
@@ -33,7 +34,7 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0], help="weights and batches")
     arguments.add_argument("--csv", type=Path, required=True)
     given = arguments.parse_args()
-    path = find_file("nasbench201", FILES["nasbench201"])
+    path = find_file("nasbench201", proxy_files("nasbench201"))
     if path is None:
         raise SystemExit("zero_cost_proxies_9445.csv.gz is not under NASP_DATA")
     table = load_table(path, "zero_cost_proxies", benchmark="zero_cost_proxies")

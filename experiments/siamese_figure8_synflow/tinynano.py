@@ -19,7 +19,7 @@ import numpy as np
 from nasp_lightning import load_benchmark
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.estimation_code.proxy import ProxyCode
-from nasp_lightning.evaluator.training import shrink
+from nasp_lightning.evaluator.part.training import shrink
 from nasp_lightning.image.cifar import Images, load_cifar
 from nasp_lightning.network.tinynano import TinyNanoNetwork
 from nasp_lightning.report.correlation import (

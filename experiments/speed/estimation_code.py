@@ -24,8 +24,8 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import torch
 
-from nasp_lightning.estimation_code.part.computed import PlainImages
 from nasp_lightning.estimation_code.train import LossComputation, Recipe
+from nasp_lightning.image.plain import PlainImages
 from nasp_lightning.network.nasbench201 import NASBench201Network
 from nasp_lightning.space.nasbench201 import from_index
 

@@ -6,14 +6,12 @@ the setting, the value, and the remedy; the command line prints it alone, withou
 
 from __future__ import annotations
 
-from typing import Any
-
 
 class NaspError(Exception):
     """Bad input or a missing resource, in words that say what to do next."""
 
 
-def check_whole(setting: str, value: Any, least: int = 1) -> int:
+def check_whole(setting: str, value: object, least: int = 1) -> int:
     """Give a setting's value back if it is a whole number.
 
     Args:

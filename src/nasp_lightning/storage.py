@@ -11,9 +11,8 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
@@ -95,18 +94,18 @@ def csv_text(fields: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return text.getvalue()
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write JSON atomically; NaN and infinity become null, since JSON has neither."""
     write_text(path, json.dumps(_finite(value), indent=2, sort_keys=False) + "\n")
 
 
-def write_checked(path: Path, record: Any) -> None:
+def write_checked(path: Path, record: Mapping[str, object]) -> None:
     """Write a record of plain JSON values with its checksum, atomically."""
     content = {"crc32": _crc32(record), "record": record}
     write_text(path, json.dumps(content, allow_nan=False) + "\n")
 
 
-def read_checked(path: Path) -> Any:
+def read_checked(path: Path) -> dict[str, object]:
     """The record that :func:`write_checked` wrote.
 
     Raises:
@@ -119,6 +118,8 @@ def read_checked(path: Path) -> Any:
         record = content["record"]
         if content["crc32"] != _crc32(record):
             raise ValueError("its checksum differs")
+        if not isinstance(record, dict):
+            raise TypeError("its content has no names")
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -128,11 +129,11 @@ def read_checked(path: Path) -> Any:
     return record
 
 
-def _crc32(record: Any) -> int:
+def _crc32(record: object) -> int:
     return zlib.crc32(json.dumps(record, sort_keys=True, allow_nan=False).encode())
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, dict):
         return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

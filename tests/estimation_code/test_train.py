@@ -11,9 +11,9 @@ import torch
 
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.part.computed import PlainImages, describe
-from nasp_lightning.estimation_code.train import Recipe, TrainedCode, batches, first_losses
+from nasp_lightning.estimation_code.train import Recipe, TrainedCode
 from nasp_lightning.image.augment import NO_AUGMENTATION
+from nasp_lightning.network.builder import describe
 from nasp_lightning.network.nasbench201 import NASBench201Network
 from nasp_lightning.network.tinynano import TinyNanoNetwork
 from nasp_lightning.space.tinynano import TinyNano
@@ -112,57 +112,6 @@ def test_real_networks(tmp_path: Path) -> None:
     made = TrainedCode(cells, nano, tiny_images(), recipe, folder=tmp_path)
     assert made.codes(np.array([0, 1])).shape == (2, 2)
     assert made.key(0) != made.key(1)
-
-
-def test_the_loss_is_the_mean_of_the_batches_of_each_epoch() -> None:
-    """Against a plain loop."""
-    images = PlainImages.of(tiny_images().subset(32, 0))
-    recipe = Recipe(epochs=3, images=32, batch_size=8, learning_rate=0.02)
-    torch.manual_seed(0)
-    network = tiny_network(np.zeros(6, int), channels=8)
-    network[3].p = 0.0  # type: ignore[assignment]
-    start = {name: value.clone() for name, value in network.state_dict().items()}
-    losses = first_losses(network, images, recipe, 7, torch.device("cpu"))
-
-    network.load_state_dict(start)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
-    pixels, labels = torch.from_numpy(images.pixels), torch.from_numpy(images.labels)
-    for epoch in range(3):
-        found = []
-        for inputs, targets in batches(pixels, labels, 10, recipe, 7, epoch):
-            smooth = targets * 0.99 + 0.01 / 10
-            loss = -(smooth * network(inputs).log_softmax(1)).sum(1).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            found.append(loss.item())
-        assert len(found) == 4
-        assert losses[epoch] == pytest.approx(np.mean(found), rel=1e-5)
-
-
-def test_losses_fall_where_there_is_something_to_learn() -> None:
-    images = PlainImages.of(tiny_images().subset(32, 0))
-    recipe = Recipe(
-        epochs=8, images=32, batch_size=8, learning_rate=0.03, augmentation=NO_AUGMENTATION
-    )
-    torch.manual_seed(0)
-    network = tiny_network(np.zeros(6, int), channels=8)
-    losses = first_losses(network, images, recipe, 0, torch.device("cpu"))
-    assert losses[-1] < losses[0] - 0.2
-
-
-def test_batches_are_drawn_with_replacement_as_published() -> None:
-    pixels = torch.arange(32, dtype=torch.uint8)[:, None, None, None].expand(32, 3, 4, 4)
-    plain = Recipe(images=32, batch_size=8, augmentation=NO_AUGMENTATION)
-
-    def seen(recipe: Recipe, epoch: int = 0) -> list[int]:
-        found = batches(pixels, torch.zeros(32, dtype=torch.long), 10, recipe, 0, epoch)
-        return [round(float(value) * 255) for x, _ in found for value in x[:, 0, 0, 0]]
-
-    assert len(seen(plain)) == 32
-    assert len(set(seen(plain))) < 32
-    assert seen(plain) != seen(plain, epoch=1)
-    assert sorted(seen(replace(plain, replacement=False))) == list(range(32))
 
 
 def test_a_network_that_diverges_is_recorded_as_such(tmp_path: Path) -> None:

@@ -1,30 +1,20 @@
 from __future__ import annotations
 
 import functools
-import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
-from torch import nn
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.part.computed import PlainImages
-from nasp_lightning.estimation_code.train import Recipe, TrainedCode
-from nasp_lightning.evaluator.training import (
-    Resident,
-    Training,
-    TrainingRecipe,
-    accuracy,
-    hold_out,
-    shrink,
-    train,
-)
+from nasp_lightning.estimation_code.train import TrainedCode
+from nasp_lightning.evaluator.part.training import Training, hold_out, shrink
 from nasp_lightning.image.augment import NO_AUGMENTATION
+from nasp_lightning.image.plain import PlainImages
 from nasp_lightning.space.nasbench201 import from_index
+from nasp_lightning.task.plain import Recipe, TrainingRecipe
 from tests.estimation_code.networks import diverging_network, table, tiny_images, tiny_network
 from tests.tiny import compose_config
 
@@ -99,60 +89,6 @@ def test_a_network_that_diverges_is_said_to() -> None:
     assert record["code"] == [None] * 2
 
 
-def test_training_learns_and_accuracy_counts() -> None:
-    images = Resident.of(PlainImages.of(tiny_images(100)), CPU)
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.AvgPool2d(32), nn.Flatten(), nn.BatchNorm1d(3), nn.Linear(3, 10))
-    before = accuracy(network, images)
-    recipe = replace(SMALL, epochs=30, images=100, schedule="one_cycle", replacement=False)
-    losses = train(network, images, recipe, 0)
-    assert losses[-1] < losses[0]
-    assert accuracy(network, images) > max(0.3, before)
-    assert not network.training
-
-
-def test_the_rate_falls_at_milestones() -> None:
-    recipe = TrainingRecipe(epochs=80, milestones=(40, 70))
-    rates = [recipe.learning_rate * recipe.factor_at(epoch) for epoch in (0, 39.9, 40, 69.9, 79)]
-    assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-3, 1e-4])
-
-
-def test_one_cycle_rises_and_falls() -> None:
-    recipe = TrainingRecipe(epochs=10, schedule="one_cycle", warmup=0.3)
-    rates = [recipe.factor_at(time) for time in np.linspace(0, 10, 101)]
-    assert rates[0] == pytest.approx(0.04)
-    assert int(np.argmax(rates)) == 30
-    assert max(rates) == pytest.approx(1.0)
-    assert rates[-1] == pytest.approx(0.0)
-    assert (np.diff(rates[:31]) > 0).all()
-    assert (np.diff(rates[30:]) < 0).all()
-
-
-@pytest.mark.parametrize("restart", [True, False])
-def test_the_optimizer_is_made_anew_at_milestones(
-    restart: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[torch.optim.Optimizer] = []
-    make = TrainingRecipe.make_optimizer
-
-    def counted(self: TrainingRecipe, network: nn.Module) -> torch.optim.Optimizer:
-        made.append(make(self, network))
-        return made[-1]
-
-    monkeypatch.setattr(TrainingRecipe, "make_optimizer", counted)
-    recipe = replace(SMALL, epochs=4, milestones=(1, 3), restart=restart)
-    images = Resident.of(PlainImages.of(tiny_images(40)), CPU)
-    train(tiny_network(ARCHITECTURE[0]), images, recipe, 0)
-    assert len(made) == (3 if restart else 1)
-    assert made[-1].param_groups[0]["lr"] == pytest.approx(0.05 * 0.01)
-
-
-def test_sgd_takes_its_settings() -> None:
-    recipe = replace(SMALL, optimizer="sgd", momentum=0.8, weight_decay=1e-3)
-    group = recipe.make_optimizer(nn.Linear(2, 2)).param_groups[0]
-    assert (group["momentum"], group["nesterov"], group["weight_decay"]) == (0.8, True, 1e-3)
-
-
 def test_held_out_images_are_not_trained_on() -> None:
     images = tiny_images(60)
     kept, held = hold_out(images, 15, 0)
@@ -176,25 +112,6 @@ def test_shrink_takes_means() -> None:
     assert shrink(images, 32) is images
     with pytest.raises(NaspError, match=r"job\.fidelity\.side=20: .* divisor of 32"):
         shrink(images, 20)
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"epochs": 0}, r"recipe\.epochs=0"),
-        ({"batch_size": 41}, r"recipe\.batch_size=41"),
-        ({"optimizer": "lion"}, r"optimizer=lion: choose adam or sgd"),
-        ({"schedule": "cosine"}, r"schedule=cosine: choose steps or one_cycle"),
-        ({"momentum": 1.0}, r"momentum=1\.0: it must be at least 0 and below 1"),
-        ({"weight_decay": -1}, r"weight_decay=-1: it must be at least 0$"),
-        ({"warmup": math.nan}, r"warmup=nan"),
-        ({"factor": 0}, r"factor=0"),
-        ({"milestones": (3,)}, r"milestones=\[3\]: write epochs from 1 to 2"),
-    ],
-)
-def test_numbers_that_cannot_be(change: dict[str, Any], told: str) -> None:
-    with pytest.raises(NaspError, match=rf"job\.fidelity\.recipe.*{told}|{told}"):
-        replace(SMALL, **change)
 
 
 def fidelity(name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 import nasp_lightning.job.build_benchmark as job
 from nasp_lightning.benchmark import load_benchmark, tinynano
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.training import Training
+from nasp_lightning.evaluator.part.training import Training
 from nasp_lightning.record.build import pack, read_build
 from nasp_lightning.run.folder import finished_results
 from nasp_lightning.space.tinynano import TinyNano

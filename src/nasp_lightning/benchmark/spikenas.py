@@ -10,9 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from nasp_lightning.benchmark import csv
-from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable, Declaration, Source
 
-FILES = ("spikenas_cifar10_15625.csv.gz",)
+DECLARATION = Declaration(
+    "spikenas", (Source("csv", ("spikenas_cifar10_15625.csv.gz",), released=True),)
+)
 
 
 def load_table(
@@ -28,4 +30,4 @@ def load_table(
     Raises:
         NaspError: if the file is absent or damaged.
     """
-    return csv.load_known("spikenas", FILES, source, path, partial)
+    return csv.load_known(DECLARATION, source, path, partial)

@@ -20,12 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
+from nasp_lightning.array import Array
+from nasp_lightning.benchmark.base import BenchmarkTable, Declaration, metric_name
+from nasp_lightning.benchmark.format.files import given_path
 from nasp_lightning.error import NaspError
 from nasp_lightning.record.build import Build, identity_hash, read_build
 from nasp_lightning.storage import known_sha256
 
 BENCHMARK = "subnets"
+DECLARATION = Declaration(
+    BENCHMARK, by_hand="job=label_subnets makes such tables, and benchmark.path names one"
+)
 EPOCHS = "supernet"  # in the names of metrics, where others have their epochs
 NOTES = (
     "Accuracies of subnets with a supernet's weights and recalibrated normalisations, on training "
@@ -34,7 +39,11 @@ NOTES = (
 
 
 def load_table(
-    path: str | Path | None = None, space: Mapping[str, Any] | None = None
+    path: str | Path | None = None,
+    space: Mapping[str, object] | None = None,
+    *,
+    source: str = EPOCHS,
+    partial: bool = True,
 ) -> BenchmarkTable:
     """Labelled subnets as a table.
 
@@ -42,18 +51,24 @@ def load_table(
         path: ``subnets.json.gz`` of a run of ``job=label_subnets``, or its folder of records,
             finished or not.
         space: settings of the space that they must be of, as in ``config["space"]``; None: any.
+        source: ``supernet``, the only one.
+        partial: a sample never has all architectures, so False refuses it.
 
     Raises:
         NaspError: if there is none, it is damaged or empty, or of another space.
     """
+    if source != EPOCHS:
+        raise NaspError(
+            f"benchmark subnets has no source {source!r}; set benchmark.source={EPOCHS}"
+        )
+    if not partial:
+        raise NaspError("subnets are a sample of their space: set benchmark.partial=true")
     if path is None:
         raise NaspError(
             "benchmark.path=null: no subnets were labelled here; run job=label_subnets "
             "(+experiment=mobilenet_sample), or set benchmark.path to its subnets.json.gz"
         )
-    origin = Path(path).expanduser()
-    if not origin.exists():
-        raise NaspError(f"benchmark.path={origin} does not exist")
+    origin = given_path(path)
     build = read_build(origin)
     if build.manifest["benchmark"] != BENCHMARK:
         raise NaspError(
@@ -65,7 +80,7 @@ def load_table(
     return make_table(build, origin)
 
 
-def check_space(build: Build, space: Mapping[str, Any], origin: Path) -> None:
+def check_space(build: Build, space: Mapping[str, object], origin: Path) -> None:
     """Refuse subnets of another space.
 
     Raises:
@@ -80,10 +95,10 @@ def check_space(build: Build, space: Mapping[str, Any], origin: Path) -> None:
             )
 
 
-def space_identity(space: Mapping[str, Any]) -> dict[str, Any]:
+def space_identity(space: Mapping[str, object]) -> dict[str, object]:
     """A space's settings, as JSON has them, but for how predictors read it."""
     kept = {key: value for key, value in space.items() if key != "encoding" and value is not None}
-    plain: dict[str, Any] = json.loads(json.dumps(kept))
+    plain: dict[str, object] = json.loads(json.dumps(kept))
     return plain
 
 
@@ -98,7 +113,7 @@ def make_table(build: Build, origin: Path) -> BenchmarkTable:
     from nasp_lightning.space.base import Keyed
 
     identity, dataset = build.manifest["identity"], build.manifest["dataset"]
-    records = sorted(build.records.values(), key=lambda record: int(record["number"]))
+    records = sorted(build.records.values(), key=lambda record: int(str(record["number"])))
     if not records:
         raise NaspError(f"{origin} holds no finished record yet: go on with job=label_subnets")
     kind: Any = get_class(identity["space"]["_target_"])
@@ -111,7 +126,7 @@ def make_table(build: Build, origin: Path) -> BenchmarkTable:
         pairs = zip(operations, adjacency if adjacency is not None else [], strict=True)
         keys = np.stack([own.key(*pair) for pair in pairs])
 
-    def column(name: str) -> Any:
+    def column(name: str) -> Array:
         return np.array([record[name] for record in records], dtype=np.float64)
 
     accuracy = metric_name(dataset, "validation_accuracy", EPOCHS)

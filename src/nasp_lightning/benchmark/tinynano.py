@@ -24,17 +24,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasp_lightning.array import Array
-from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
+from nasp_lightning.benchmark.base import (
+    BenchmarkTable,
+    Declaration,
+    Place,
+    Provenance,
+    metric_name,
+)
+from nasp_lightning.benchmark.format.files import given_path
 from nasp_lightning.error import NaspError
-from nasp_lightning.record.build import MANIFEST, Build, identity_hash, read_build
+from nasp_lightning.record.build import MANIFEST, Build, Identity, identity_hash, read_build
+from nasp_lightning.record.store import Record
 from nasp_lightning.storage import cache_dir, known_sha256
+
+if TYPE_CHECKING:
+    from nasp_lightning.space.tinynano import TinyNano
 
 SIZE = 1_120
 NOTES = (
@@ -66,6 +78,25 @@ def built() -> dict[str, Path]:
     return {folder.name.removeprefix("tinynano_"): folder for folder in folders}
 
 
+def places() -> Iterator[Place]:
+    """The fidelities in the package, and those that were begun here."""
+    for fidelity in shipped():
+        path = shipped_path(fidelity)
+        yield Place("tinynano", f"{fidelity} (in the package: {_count(path)})", path)
+    for fidelity, folder in built().items():
+        yield Place("tinynano", f"{fidelity} (built here: {_count(folder)})", folder)
+
+
+def _count(path: Path) -> str:
+    try:
+        return f"{len(read_build(path).records):,}"
+    except NaspError:
+        return "damaged"
+
+
+DECLARATION = Declaration("tinynano", places=places)
+
+
 def locate(source: str, path: str | Path | None = None) -> Path:
     """Folder or packed file of a fidelity: ``path``, the package's, or the default folder.
 
@@ -73,10 +104,7 @@ def locate(source: str, path: str | Path | None = None) -> Path:
         NaspError: if there is none.
     """
     if path is not None:
-        given = Path(path).expanduser()
-        if not given.exists():
-            raise NaspError(f"benchmark.path={given} does not exist")
-        return given
+        return given_path(path)
     if shipped_path(source).is_file():
         return shipped_path(source)
     if (built_path(source) / MANIFEST).is_file():
@@ -176,7 +204,7 @@ def make_table(build: Build, origin: Path) -> BenchmarkTable:
     return table
 
 
-def _space(identity: dict[str, Any]) -> Any:
+def _space(identity: Identity) -> TinyNano:
     from nasp_lightning.space.tinynano import TinyNano
 
     try:
@@ -187,14 +215,14 @@ def _space(identity: dict[str, Any]) -> Any:
         ) from error
 
 
-def _ordered(build: Build, origin: Path) -> tuple[list[dict[str, Any]], list[int]]:
+def _ordered(build: Build, origin: Path) -> tuple[list[Record], list[int]]:
     """Records in the order of the members, and the members' numbers."""
     operations, adjacency = _space(build.manifest["identity"]).members()
     number = {
         (codes.tobytes(), matrix.tobytes()): row
         for row, (codes, matrix) in enumerate(zip(operations, adjacency, strict=True))
     }
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, Record] = {}
     try:
         for record in build.records.values():
             codes = np.array(record["operations"], dtype=np.uint8)
@@ -208,12 +236,12 @@ def _ordered(build: Build, origin: Path) -> tuple[list[dict[str, Any]], list[int
     return [found[row] for row in rows], rows
 
 
-def _numbers(records: list[dict[str, Any]], name: str) -> Array:
+def _numbers(records: list[Record], name: str) -> Array:
     """``[N, E]`` float64 of a record's list, NaN for null."""
     return np.array([record[name] for record in records], dtype=np.float64)
 
 
-def _column(records: list[dict[str, Any]], name: str) -> Array:
+def _column(records: list[Record], name: str) -> Array:
     """``[N, 1]`` float32 of a record's number, NaN for null."""
     return np.array([[record[name]] for record in records], dtype=np.float32)
 
@@ -223,9 +251,7 @@ def _curve(losses: Array) -> Array:
     return losses[:, None, :].astype(np.float32)
 
 
-def _provenance(
-    build: Build, origin: Path, records: list[dict[str, Any]], rows: list[int]
-) -> dict[str, Any]:
+def _provenance(build: Build, origin: Path, records: list[Record], rows: list[int]) -> Provenance:
     identity = build.manifest["identity"]
     content = json.dumps(records, sort_keys=True).encode()
     return {
@@ -238,7 +264,7 @@ def _provenance(
         "size": SIZE,
         "partial": len(records) < SIZE,
         "prefix": _prefix(rows),
-        "diverged": sum(record["diverged"] for record in records),
+        "diverged": sum(bool(record["diverged"]) for record in records),
         "damaged": len(build.damaged),
         "fidelity": build.manifest["fidelity"],
         "recipe_hash": identity_hash(build.manifest),

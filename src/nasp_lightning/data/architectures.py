@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.data.code_source import CodeSource as CodeSource
 from nasp_lightning.data.labels import Labels, LabelScale
 from nasp_lightning.data.proxies import extra_inputs
 from nasp_lightning.data.split import Indices, make_split
@@ -37,21 +38,6 @@ class Metric:
 
     quantity: str
     reduction: str
-
-
-class CodeSource(Protocol):
-    """Gives Estimation Codes of the rows asked for: see ``estimation_code/base.py``.
-
-    Attributes:
-        length: numbers in a code.
-        cost: label equivalents of one code, or None where it is not stated.
-    """
-
-    length: int
-    cost: float | None
-
-    def codes(self, rows: Array) -> Array:
-        """``[n, length]`` float32 codes of rows of the table."""
 
 
 class ResidentLoader:

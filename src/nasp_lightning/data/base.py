@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +75,7 @@ class ImageModule(LightningDataModule, ABC):
         """The images held out of the training set."""
         return self.plain_loader("held_out", batch_size)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """What a network's file says of the data that it was trained on."""
         return {
             "name": self.name,
@@ -95,7 +95,9 @@ class ImageModule(LightningDataModule, ABC):
     @property
     def shard(self) -> tuple[int, int]:
         """This process' number and their count."""
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, _world(self.trainer))
+        return (
+            (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        )
 
     def check_batch(self) -> int:
         """Images of a step on one device.
@@ -161,10 +163,6 @@ class ImageModule(LightningDataModule, ABC):
         return ImageBatch(
             batch.images.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
         )
-
-
-def _world(trainer: Any) -> int:
-    return int(trainer.world_size)
 
 
 def held_out_rows(

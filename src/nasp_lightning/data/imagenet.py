@@ -17,14 +17,14 @@ import contextlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from nasp_lightning.data.base import ImageBatch, ImageModule, held_out_rows, random_labels
+from nasp_lightning.data.base import ImageBatch, ImageModule, Rows, held_out_rows, random_labels
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.image.folder import (
     BROKEN,
@@ -36,6 +36,13 @@ from nasp_lightning.image.folder import (
     scan_folder,
 )
 from nasp_lightning.storage import data_dir
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+    Transform = Callable[[Picture], "Pixels"]
+
+Pixels = npt.NDArray[np.uint8]  # [3, S, S]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # as everyone has them for ImageNet
 EVALUATION_BATCH = 250
@@ -168,7 +175,7 @@ class ImageNetData(ImageModule):
         return FolderLoader(self, images, batches, len(starts))
 
 
-class FolderImages(Dataset[Any]):
+class FolderImages(Dataset[tuple[Pixels, int]]):
     """Images as bytes ``[3, S, S]``, changed by random numbers of their own.
 
     Args:
@@ -181,14 +188,14 @@ class FolderImages(Dataset[Any]):
     def __init__(
         self,
         folder: ImageFolder,
-        transform: Callable[[Any], Any],
+        transform: Transform,
         seed: int,
-        labels: Any = None,
+        labels: Rows | None = None,
     ) -> None:
         self.folder, self.transform, self.seed = folder, transform, seed
         self.labels = folder.labels if labels is None else labels
 
-    def __getitem__(self, item: Item) -> tuple[Any, int]:
+    def __getitem__(self, item: Item) -> tuple[Pixels, int]:
         """The image of (epoch, row) and its label."""
         from PIL import Image
 
@@ -227,7 +234,7 @@ class FolderLoader:
         from timm.data.loader import PrefetchLoader, fast_collate
 
         device = self.data.device
-        loader: DataLoader[Any] = DataLoader(
+        loader: DataLoader[tuple[Pixels, int]] = DataLoader(
             self.images,
             batch_sampler=self.batches(),
             num_workers=self.data.workers,
@@ -287,11 +294,11 @@ def _transform(
     auto_augment: str | None,
     interpolation: str,
     crop_share: float,
-) -> Callable[[Any], Tensor]:
+) -> Transform:
     from timm.data.transforms_factory import create_transform
 
     plain = "bilinear" if interpolation == "random" and not training else interpolation
-    transform: Callable[[Any], Tensor] = create_transform(
+    transform: Transform = create_transform(
         input_size=side,
         is_training=training,
         scale=(float(scale[0]), float(scale[1])),

@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from nasp_lightning.array import Array
-from nasp_lightning.benchmark import csv
+from nasp_lightning.benchmark import csv, declaration_of
 from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.format.files import find_file
 from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.part.features import live_operations
 
-# Where data.proxies=null looks for a space's proxies.
-FILES = {"nasbench201": ("zero_cost_proxies_9445.csv.gz",)}
+
+def proxy_files(space: str) -> tuple[str, ...]:
+    """Files of a space's proxies that are looked for, as the benchmark of its name declares."""
+    declaration = declaration_of(space)
+    return () if declaration is None else declaration.proxies
 
 
 def extra_inputs(
@@ -85,8 +89,8 @@ def proxy_costs(
         NaspError: if no file is known for the space, or its rows are of another space.
     """
     if path is None:
-        files = FILES.get(table.space, ())
-        found = csv.find_file(table.space, files)
+        files = proxy_files(table.space)
+        found = find_file(table.space, files)
         if found is None:
             have = sorted(key.removeprefix("proxy/") for key in table.costs)
             searched = f"; {files[0]} is not under NASP_DATA" if files else ""

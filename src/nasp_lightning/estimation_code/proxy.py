@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -26,25 +26,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.array import Array
-from nasp_lightning.benchmark import csv
 from nasp_lightning.benchmark.base import BenchmarkTable
-from nasp_lightning.data.proxies import FILES, proxy_costs
+from nasp_lightning.benchmark.format.files import find_file
+from nasp_lightning.data.proxies import proxy_costs, proxy_files
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.base import (
-    EstimationCode,
+from nasp_lightning.estimation_code.base import EstimationCode
+from nasp_lightning.estimation_code.part.computed import (
+    ComputedCode,
+    Options,
+    Resources,
+    computing,
+)
+from nasp_lightning.estimation_code.part.cost import (
     label_equivalents,
     label_training,
     own_code_cost,
 )
-from nasp_lightning.estimation_code.part.computed import (
-    Architecture,
-    ComputedCode,
-    NetworkBuilder,
-    PlainImages,
-    build,
-    reproducible,
-)
 from nasp_lightning.image.cifar import Images
+from nasp_lightning.image.plain import PlainImages
+from nasp_lightning.network.builder import Architecture, NetworkBuilder, build
 from nasp_lightning.record.store import Compute, Record
 
 TRANSFORMS = ("none", "log", "normal")
@@ -151,7 +151,7 @@ class ProxyComputation:
 
     def __call__(self, architecture: Architecture) -> Record:
         """Build an architecture's network and compute its proxies."""
-        with reproducible(self.device):
+        with computing(self.device):
             network = build(self.network, architecture, self.seed).to(self.device)
             inputs = _standardised(torch.from_numpy(self.images.pixels).to(self.device))
             labels = torch.from_numpy(self.images.labels).to(self.device)
@@ -200,7 +200,7 @@ class NetworkProxies(ComputedCode):
         seed: int = 0,
         label_epochs: float = 200,
         label_images: float = 50_000,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         self.names = _checked(names)
         unknown = [name for name in self.names if name not in PASSES]
@@ -236,12 +236,29 @@ class NetworkProxies(ComputedCode):
 
     def from_record(self, record: Record) -> list[float]:
         """The proxies in the order of their names."""
-        values = [record["proxies"][name] for name in self.names]
-        return [math.nan if value is None else value for value in values]
+        proxies = record["proxies"]
+        assert isinstance(proxies, dict)
+        return [math.nan if proxies[name] is None else proxies[name] for name in self.names]
 
     def why_missing(self, row: int) -> str:
         """Numbers beyond double precision."""
         return "a proxy overflowed"
+
+
+class Computation(Resources, total=False):
+    """Further arguments of :class:`NetworkProxies`.
+
+    Attributes:
+        batch_size: images of the batch.
+        seed: of the first weights and the batch.
+        label_epochs: epochs of the full training that a label stands for.
+        label_images: images of each of them.
+    """
+
+    batch_size: int
+    seed: int
+    label_epochs: float
+    label_images: float
 
 
 class ProxyCode(EstimationCode):
@@ -256,11 +273,12 @@ class ProxyCode(EstimationCode):
             only), ``log`` (sign(x) log(1 + \\|x\\|)), or ``none``. Raw proxies span many orders of
             magnitude.
         missing: what becomes of architectures without a value: see :class:`EstimationCode`.
-        computed: further arguments of :class:`NetworkProxies`, such as ``images``; without a
-            network they have no meaning.
+        images: training images, or a function that loads them; as what follows, without a network
+            they have no meaning.
+        computed: further arguments of :class:`NetworkProxies`.
 
     Raises:
-        NaspError: for an unknown name, or a transform that cannot be.
+        NaspError: for an unknown name, a transform that cannot be, or a network without images.
     """
 
     def __init__(
@@ -271,7 +289,8 @@ class ProxyCode(EstimationCode):
         network: NetworkBuilder | None = None,
         transform: str | None = None,
         missing: str | float = "error",
-        **computed: Any,
+        images: Images | Callable[[], Images] | None = None,
+        **computed: Unpack[Computation],
     ) -> None:
         self.names = _checked(names)
         self.transform = transform or ("normal" if network is None else "log")
@@ -291,7 +310,11 @@ class ProxyCode(EstimationCode):
                 "estimation_code.transform=normal needs the values of the whole space, but "
                 "computed proxies are known only where they are asked for: choose log or none"
             )
-        self.computed = NetworkProxies(table, network, names=self.names, missing="keep", **computed)
+        if images is None:
+            raise NaspError("estimation_code.images=null: proxies are computed on images")
+        self.computed = NetworkProxies(
+            table, network, images, names=self.names, missing="keep", **computed
+        )
         super().__init__(table, len(self.names), self.computed.cost, missing)
         self.on_networks = True
 
@@ -343,8 +366,8 @@ def _column(table: BenchmarkTable, name: str, path: str | Path | None) -> Array:
     if path is not None and not Path(path).is_file():
         raise NaspError(f"estimation_code.path={path}: there is no such file")
     own = any(key in costs for key in (f"proxy/{name}", name))
-    files = FILES.get(table.space, ())
-    if path is not None or (not own and csv.find_file(table.space, files) is not None):
+    files = proxy_files(table.space)
+    if path is not None or (not own and find_file(table.space, files) is not None):
         origin, costs = proxy_costs(table, path, name)
     for key in (f"proxy/{name}", name):
         if key in costs and costs[key].ndim == 1:

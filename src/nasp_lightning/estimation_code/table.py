@@ -9,7 +9,8 @@ import numpy as np
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
-from nasp_lightning.estimation_code.base import EstimationCode, own_code_cost
+from nasp_lightning.estimation_code.base import EstimationCode
+from nasp_lightning.estimation_code.part.cost import own_code_cost
 
 SHORT = "-code"  # ends the name of a data set's short trainings
 

@@ -1,6 +1,6 @@
 """Augmentation of whole batches on the device: mixup, flips, crops and translations.
 
-Siamese-NAS's published code (``cifar_augment.py``; facts 2.3) names the four and their
+Siamese-NAS's published code (``cifar_augment.py``) names the four and their
 probabilities. What it leaves open is chosen here: each image draws for itself; a crop cuts up to
 ``crop_fraction`` of each side and stretches the rest to the whole; a translation shifts by whole
 pixels and fills with black; mixup's partner is any other image of the batch.

@@ -10,11 +10,10 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +50,7 @@ class ImageFolder:
         """Number of images."""
         return len(self.files)
 
-    def rows(self, rows: npt.NDArray[Any]) -> ImageFolder:
+    def rows(self, rows: npt.NDArray[np.int64]) -> ImageFolder:
         """Some of the images."""
         files = tuple(self.files[row] for row in rows)
         return replace(self, files=files, labels=self.labels[rows])
@@ -135,12 +134,26 @@ def scan_folder(folder: ImageFolder, threads: int = 8) -> Scan:
     path = cache_dir() / "images" / f"{_identity(folder)}.json"
     with locked(path):
         try:
-            found = read_checked(path)
-            return Scan(tuple(found["broken"]), **{k: found[k] for k in found if k != "broken"})
+            return _recalled(read_checked(path))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             scan = _scan(folder, threads)
             write_checked(path, {**vars(scan), "broken": list(scan.broken)})
             return scan
+
+
+def _recalled(found: Mapping[str, object]) -> Scan:
+    """What was kept of a scan.
+
+    Raises:
+        KeyError: if something is missing.
+        TypeError: if something is of another type.
+    """
+    broken, greyscale, other = found["broken"], found["greyscale"], found["other"]
+    if not isinstance(broken, list):
+        raise TypeError("the broken files are no list")
+    if not isinstance(greyscale, int) or not isinstance(other, int):
+        raise TypeError("the counts are no numbers")
+    return Scan(tuple(broken), greyscale, other, str(found["data_hash"]))
 
 
 def readable(folder: ImageFolder, scan: Scan, broken: str) -> ImageFolder:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nasp_lightning.benchmark.format.unpickle import restricted_load
+from nasp_lightning.benchmark.format.unpickle import as_mapping, restricted_load
 from nasp_lightning.error import NaspError
 from nasp_lightning.image.cifar import Images, content_order
 from nasp_lightning.storage import cache_dir, data_dir
@@ -78,8 +78,8 @@ def _find(path: str | Path | None) -> Path:
 
 
 def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    content = restricted_load(file)
     try:
+        content = as_mapping(restricted_load(file))
         data = np.asarray(content["data"])
         labels = np.asarray(content["labels"], dtype=np.int64)
         fits = data.dtype == np.uint8 and data.shape == (len(labels), 3 * SIDE * SIDE)

@@ -22,14 +22,11 @@ from hydra.utils import instantiate
 from rich.console import Console
 
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.estimation_code.part.computed import (
-    PlainImages,
-    choose_device,
-    describe,
-)
-from nasp_lightning.evaluator.training import Training, TrainingRecipe, hold_out, shrink
+from nasp_lightning.evaluator.part.training import Training, hold_out, shrink
 from nasp_lightning.image.cifar import Images
+from nasp_lightning.image.plain import PlainImages
 from nasp_lightning.job.base import Content, Job
+from nasp_lightning.network.builder import describe
 from nasp_lightning.record.build import identity_hash, read_build, record_key, write_manifest
 from nasp_lightning.record.store import Record, ShardStore, fill
 from nasp_lightning.run.config import Component, RunInfo, Settings
@@ -38,6 +35,8 @@ from nasp_lightning.run.folder import Config
 from nasp_lightning.run.results import BuildResults
 from nasp_lightning.space.base import Listed, Space, unstacked
 from nasp_lightning.storage import cache_dir
+from nasp_lightning.task.plain import TrainingRecipe
+from nasp_lightning.task.reproducible import choose_device
 
 log = logging.getLogger(__name__)
 
@@ -274,7 +273,10 @@ class Measured(TypedDict):
 def measured(records: list[Record]) -> Measured:
     """Accuracies and seconds of a shard's records."""
     test = np.array([record["test_accuracy"] for record in records], dtype=np.float64)
-    seconds = [record["train_seconds"] + record["code_seconds"] for record in records]
+    seconds = sum(
+        np.array([record[name] for record in records], dtype=np.float64)
+        for name in ("train_seconds", "code_seconds")
+    )
     alive = test[~np.isnan(test)]
     return {
         "diverged": int(np.isnan(test).sum()),

@@ -20,7 +20,6 @@ from rich.console import Console
 from nasp_lightning.benchmark.subnets import BENCHMARK, space_identity
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.estimation_code.part.computed import choose_device
 from nasp_lightning.evaluator.base import Candidate
 from nasp_lightning.evaluator.part.supernet import Calibration, SupernetEvaluator
 from nasp_lightning.job.base import Content, Job
@@ -34,6 +33,7 @@ from nasp_lightning.run.folder import Config
 from nasp_lightning.run.results import Product, SubnetsResults
 from nasp_lightning.space.base import Space
 from nasp_lightning.storage import file_sha256
+from nasp_lightning.task.reproducible import choose_device
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,14 @@ import hashlib
 import json
 import logging
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, TypeGuard
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
+from nasp_lightning.record.store import Record
 from nasp_lightning.storage import atomic_path, locked, read_checked, write_checked
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,55 @@ log = logging.getLogger(__name__)
 FORMAT = "nasp_lightning.build/1"
 MANIFEST = "build.json"
 
-Record = dict[str, Any]
+
+class Schedule(TypedDict, total=False):
+    """Sizes of a training, among the settings of its recipe.
+
+    Attributes:
+        epochs: passes over the images.
+        images: that it passes over.
+    """
+
+    epochs: int
+    images: int
+
+
+class Identity(TypedDict, total=False):
+    """All that the numbers of a build's records depend on; what a build has no use for is left out.
+
+    Attributes:
+        version: of the code that computes a record.
+        space: settings of the space.
+        network: builder of the networks, by name.
+        recipe: of a label's training.
+        code: of the Estimation Code's training.
+        data: name, hash and sizes of the images, of subnets.
+    """
+
+    version: int
+    space: dict[str, Any]
+    network: object
+    recipe: Schedule
+    code: Schedule
+    data: dict[str, object]
+
+
+class Manifest(TypedDict):
+    """What ``build.json`` says.
+
+    Attributes:
+        format: of the file.
+        benchmark: stem of the benchmark that the records are of.
+        dataset: whose images, such as ``cifar10``.
+        fidelity: name of the training.
+        identity: all that the numbers depend on.
+    """
+
+    format: NotRequired[str]
+    benchmark: str
+    dataset: str
+    fidelity: str
+    identity: Identity
 
 
 @dataclass(frozen=True)
@@ -36,17 +86,17 @@ class Build:
     """What a folder or packed file holds.
 
     Attributes:
-        manifest: ``format``, ``benchmark``, ``dataset``, ``fidelity`` and ``identity``.
+        manifest: what was trained, and how.
         records: key to record.
         damaged: files that were cut short or altered; their records are missing.
     """
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     records: dict[str, Record]
     damaged: tuple[Path, ...] = ()
 
 
-def record_key(identity: dict[str, Any], operations: Array, adjacency: Array | None) -> str:
+def record_key(identity: Mapping[str, object], operations: Array, adjacency: Array | None) -> str:
     """Name of an architecture's record: a hash of all that it depends on."""
     whole = {
         "identity": identity,
@@ -56,13 +106,13 @@ def record_key(identity: dict[str, Any], operations: Array, adjacency: Array | N
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def identity_hash(manifest: dict[str, Any]) -> str:
+def identity_hash(manifest: Mapping[str, object]) -> str:
     """Twelve hexadecimal digits that name what was trained and how."""
     text = json.dumps(manifest["identity"], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+def write_manifest(folder: Path, manifest: Mapping[str, object]) -> None:
     """Make a folder of records, or find that it is one of the same identity.
 
     Raises:
@@ -99,14 +149,12 @@ def read_build(path: Path) -> Build:
     records, damaged = {}, []
     for file in sorted(path.glob("??/*.json")):
         try:
-            record = read_checked(file)
+            records[file.stem] = read_checked(file)
         except FileNotFoundError:
             continue
         except ValueError as error:
             log.warning("%s is damaged or cut short (%s): its record is left out", file, error)
             damaged.append(file)
-            continue
-        records[file.stem] = record
     return Build(manifest, records, tuple(damaged))
 
 
@@ -124,7 +172,7 @@ def pack(build: Build, path: Path) -> None:
         temporary.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Path) -> Manifest:
     try:
         return _checked(read_checked(path), path)
     except FileNotFoundError as error:
@@ -146,13 +194,22 @@ def _read_packed(path: Path) -> Build:
         raise NaspError(f"{path} is no packed build, or damaged ({error}): get it again") from error
 
 
-def _checked(manifest: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+def _checked(manifest: object, path: Path) -> Manifest:
+    if not _is_manifest(manifest):
         raise NaspError(f"{path} is no build of this version ({FORMAT})")
     return manifest
 
 
-def _difference(one: Any, other: Any, name: str = "") -> str:
+def _is_manifest(value: object) -> TypeGuard[Manifest]:
+    return (
+        isinstance(value, dict)
+        and value.get("format") == FORMAT
+        and all(isinstance(value.get(name), str) for name in ("benchmark", "dataset", "fidelity"))
+        and isinstance(value.get("identity"), dict)
+    )
+
+
+def _difference(one: object, other: object, name: str = "") -> str:
     """The first setting in which two identities differ, in words; empty if in none."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other}):

@@ -29,8 +29,8 @@ from nasp_lightning.storage import explain_os_error, read_checked, write_checked
 
 log = logging.getLogger(__name__)
 
-Record = dict[str, Any]
-Compute = Callable[[Any], Record]
+Record = dict[str, object]  # plain JSON values by name
+Compute = Callable[[Any], Record]  # of a task, whatever it is
 
 POLL_SECONDS = 0.5  # between two looks at what another job is computing
 
@@ -53,13 +53,12 @@ class ShardStore:
         """The record of a key, or None where it is absent or damaged (which is logged)."""
         path = self.path(key)
         try:
-            record: Record = read_checked(path)
+            return read_checked(path)
         except FileNotFoundError:
             return None
         except ValueError as error:
             log.warning("%s is damaged or cut short (%s): it is computed again", path, error)
             return None
-        return record
 
     def put(self, key: str, record: Record) -> None:
         """Keep a record of plain JSON values, atomically.
@@ -96,7 +95,7 @@ class ShardStore:
                 path.unlink(missing_ok=True)
             lock.release()
 
-    def once(self, key: str, compute: Compute, task: Any) -> bool:
+    def once(self, key: str, compute: Compute, task: object) -> bool:
         """Compute and keep the record of a key, unless it is there or another process is at it.
 
         Returns:
@@ -112,7 +111,7 @@ class ShardStore:
 
 def fill(
     store: ShardStore,
-    tasks: Mapping[str, Any],
+    tasks: Mapping[str, object],
     compute: Compute,
     concurrent: int = 1,
     label: str = "computing",
@@ -163,7 +162,7 @@ def fill(
     return complete
 
 
-OnePass = Callable[[Mapping[str, Any]], Iterator[str]]
+OnePass = Callable[[Mapping[str, object]], Iterator[str]]
 
 
 @contextlib.contextmanager
@@ -173,7 +172,7 @@ def _passes(
     """A function that tries every task once and yields the keys whose records are there."""
     if concurrent == 1:
 
-        def here(tasks: Mapping[str, Any]) -> Iterator[str]:
+        def here(tasks: Mapping[str, object]) -> Iterator[str]:
             for key, task in tasks.items():
                 if store.once(key, compute, task):
                     yield key
@@ -188,7 +187,7 @@ def _passes(
         initargs=(store, compute),
     )
 
-    def in_pool(tasks: Mapping[str, Any]) -> Iterator[str]:
+    def in_pool(tasks: Mapping[str, object]) -> Iterator[str]:
         futures = {pool.submit(_work, key, task): key for key, task in tasks.items()}
         for future in as_completed(futures):
             if future.result():
@@ -222,7 +221,7 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _work(key: str, task: Any) -> bool:
+def _work(key: str, task: object) -> bool:
     assert _worker is not None
     store, compute = _worker
     return store.once(key, compute, task)

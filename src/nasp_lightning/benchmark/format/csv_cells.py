@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -20,6 +20,79 @@ if TYPE_CHECKING:
 LIMIT = 2 << 30  # bytes of a table, decompressed
 
 Columns = Mapping[str, Sequence[str]]
+
+
+class ArchitectureColumns(TypedDict, total=False):
+    """How a CSV writes an architecture.
+
+    Attributes:
+        form: ``string``, ``digits``, ``columns`` or ``graph``.
+        column: of ``string`` and ``digits``.
+        columns: of ``columns``, in the space's order.
+        adjacency: column of ``graph``: a row-major 0/1 string.
+        operations: column of ``graph``: the inner vertices' digits.
+        hash: column of ``graph``: 32 hexadecimal digits; left out where there is none.
+        codes: of ``graph``: digit to the space's operation code.
+        input: of ``graph``: code of the input, as the next three a number.
+        output: code of the output.
+        padding: code of a padded vertex.
+        size: vertices with the padding.
+    """
+
+    form: str
+    column: str
+    columns: str | Sequence[str]
+    adjacency: str
+    operations: str
+    hash: str
+    codes: Mapping[str | int, int] | None
+    input: int
+    output: int
+    padding: int
+    size: int
+
+
+class ValueColumns(TypedDict, total=False):
+    """Columns of a metric, cost or curve.
+
+    Attributes:
+        columns: one for each run, or for each epoch of a curve.
+        scale: factor of the cells, 1 by default.
+        missing: whether cells may be empty, which gives NaN.
+    """
+
+    columns: str | Sequence[str]
+    scale: float
+    missing: bool
+
+
+Values = Mapping[str, ValueColumns | str | Sequence[str]]
+
+
+class ColumnMap(TypedDict, total=False):
+    """What the columns of a CSV mean, as its YAML says: see :mod:`nasp_lightning.benchmark.csv`.
+
+    Attributes:
+        space: stem of the space, or module and class of one's own.
+        architecture: ``form``, and the columns that it is in.
+        metrics: name to its columns.
+        costs: likewise.
+        curves: likewise.
+        delimiter: between cells; a comma by default.
+        reduction: what the columns of a metric are: ``runs`` by default.
+        notes: what a user should know of the numbers.
+    """
+
+    space: str
+    architecture: ArchitectureColumns
+    metrics: Values | None
+    costs: Values | None
+    curves: Values | None
+    delimiter: str
+    reduction: str
+    notes: str
+
+
 _NB101_CODES = {"0": 2, "1": 3, "2": 4}
 
 
@@ -57,7 +130,7 @@ def _column(content: Columns, name: str, path: Path) -> Sequence[str]:
 
 
 def read_architectures(
-    content: Columns, entry: Mapping[str, Any], space: Space, path: Path
+    content: Columns, entry: ArchitectureColumns, space: Space, path: Path
 ) -> tuple[Array, Array | None, Array | None]:
     """Operations, adjacency and keys of every row: see the module's text for the forms.
 
@@ -89,7 +162,7 @@ def _validate(space: Space, operations: Array, adjacency: Array | None, path: Pa
         raise NaspError(f"{path} (architecture 0 is row 2): {error}") from error
 
 
-def _graphs(content: Columns, entry: Mapping[str, Any], path: Path) -> tuple[Array, Array]:
+def _graphs(content: Columns, entry: ArchitectureColumns, path: Path) -> tuple[Array, Array]:
     """``[N, V]`` operations and ``[N, V, V]`` adjacencies, padded to the space's size.
 
     The defaults of ``codes``, ``input``, ``output``, ``padding`` and ``size`` are those of
@@ -159,7 +232,7 @@ def _codes(values: Array, path: Path) -> Array:
     return values.astype(np.uint8)
 
 
-def _names(value: Any, name: str, path: Path) -> list[str]:
+def _names(value: object, name: str, path: Path) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, Sequence) and value and all(isinstance(item, str) for item in value):
@@ -167,7 +240,9 @@ def _names(value: Any, name: str, path: Path) -> list[str]:
     raise NaspError(f"{path}: {name} in the map of columns must name its columns, not {value!r}")
 
 
-def read_values(content: Columns, name: str, entry: Any, group: str, path: Path) -> Array:
+def read_values(
+    content: Columns, name: str, entry: ValueColumns | str | Sequence[str], group: str, path: Path
+) -> Array:
     """One metric ``[N, R]``, cost ``[N]`` or ``[N, R]``, or curve ``[N, 1, E]``."""
     options = entry if isinstance(entry, Mapping) else {"columns": entry}
     if unknown := sorted(set(options) - {"columns", "scale", "missing"}):

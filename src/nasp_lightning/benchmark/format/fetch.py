@@ -13,6 +13,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from nasp_lightning.benchmark.base import Declaration
+from nasp_lightning.benchmark.format.files import downloads_dir
 from nasp_lightning.error import NaspError
 from nasp_lightning.record.progress import progress_bar
 from nasp_lightning.storage import explain_os_error, file_sha256, known_sha256, locked
@@ -81,6 +83,24 @@ def fetch(
         except OSError as error:
             raise explain_os_error(error, destination, "write") from error
     return destination
+
+
+def fetch_official(declaration: Declaration, which: str | None = None) -> Path:
+    """Fetch a benchmark's official file into the cache, resuming what is there.
+
+    Args:
+        declaration: lists the files.
+        which: the word for one of them; None: the first.
+
+    Raises:
+        NaspError: if there is no such file, it cannot be fetched or its SHA-256 differs.
+    """
+    files = declaration.official
+    chosen = next(iter(files), "") if which is None else which
+    if chosen not in files:
+        raise NaspError(f"{declaration.name} has no file {chosen!r}; choose " + "|".join(files))
+    official = files[chosen]
+    return fetch(official.url, downloads_dir() / official.name, official.sha256)
 
 
 def _transfer(url: str, part: Path, size: int | None, attempts: int, pause: float) -> None:

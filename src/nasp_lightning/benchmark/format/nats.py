@@ -12,10 +12,9 @@ where a data set has no run of that seed. What each number comes from is told in
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +24,9 @@ from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
 from nasp_lightning.benchmark.format.cache import cached_table, table_path
 from nasp_lightning.benchmark.format.unpickle import (
     TENSORS_DROPPED,
+    as_list,
+    as_mapping,
+    as_number,
     load_sequence,
     loads,
     read_bytes,
@@ -36,6 +38,8 @@ from nasp_lightning.storage import known_sha256
 
 RECORD_LIMIT = 64 << 20  # bytes of one architecture's record, decompressed; real ones have 0.3 MB
 WHOLE_LIMIT = 64 << 30
+# What an error calls a record, the architecture as text, and what the file says of it.
+Entry = tuple[str, str, object]
 BUDGETS = {"12": 12, "200": 200, "less": 12, "full": 200}
 # Name in the file to the data set whose validation and test accuracy it gives, and their keys.
 TRAININGS = {
@@ -84,8 +88,8 @@ def load(source: str, path: Path) -> BenchmarkTable:
         if source == "nats_simple":
             records, count = _folder_records(path), len(files)
         else:
-            content = _whole(source, path)
-            records, count = _file_records(content, path), len(content["arch2infos"])
+            names, found = _whole(source, path)
+            records, count = _file_records(names, found, path), len(found)
         with progress_bar(f"converting {path.name}", count, "records") as advance:
             return build(records, source, path, sha256, advance)
 
@@ -102,7 +106,7 @@ def _record_files(folder: Path) -> list[Path]:
     return files
 
 
-def _folder_records(folder: Path) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _folder_records(folder: Path) -> Iterator[Entry]:
     meta = restricted_load(folder / "meta.pickle.pbz2", limit=RECORD_LIMIT)
     names = meta.get("meta_archs") if isinstance(meta, dict) else None
     if not isinstance(names, list):
@@ -111,10 +115,11 @@ def _folder_records(folder: Path) -> Iterator[tuple[str, str, Mapping[str, Any]]
         index = file.name.split(".")[0]
         if not index.isdigit() or int(index) >= len(names):
             raise NaspError(f"{file} is no record of NATS-Bench: its number is too large")
-        yield str(file), names[int(index)], restricted_load(file, limit=RECORD_LIMIT)
+        yield str(file), str(names[int(index)]), restricted_load(file, limit=RECORD_LIMIT)
 
 
-def _whole(source: str, path: Path) -> dict[str, Any]:
+def _whole(source: str, path: Path) -> tuple[list[object], dict[Hashable, object]]:
+    """Architectures of a single file, and its records by their number."""
     if source == "nats":
         content = restricted_load(path, limit=WHOLE_LIMIT)
     elif zipfile.is_zipfile(path):
@@ -124,12 +129,13 @@ def _whole(source: str, path: Path) -> dict[str, Any]:
         content = load_sequence(data, 4, allowed=TENSORS_DROPPED, name=str(path))[3]
     if not isinstance(content, dict) or not {"meta_archs", "arch2infos"} <= set(content):
         raise NaspError(f"{path} is not the file of source {source}: it has no architectures")
-    if not isinstance(content["arch2infos"], dict) or not content["arch2infos"]:
+    names, records = content["meta_archs"], content["arch2infos"]
+    if not isinstance(records, dict) or not records or not isinstance(names, list):
         raise NaspError(
             f"{path} lists architectures without results (it is the meta file of the folder): "
             "set benchmark.source=nats_simple and benchmark.path to the folder"
         )
-    return content
+    return names, records
 
 
 def _zipped_pickle(path: Path) -> bytes:
@@ -144,20 +150,19 @@ def _zipped_pickle(path: Path) -> bytes:
 
 
 def _file_records(
-    content: dict[str, Any], path: Path
-) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    names, records = content["meta_archs"], content["arch2infos"]
-    for index in sorted(records):
+    names: list[object], records: dict[Hashable, object], path: Path
+) -> Iterator[Entry]:
+    for index in sorted(int(as_number(key)) for key in records):
         record = records.pop(index)  # what is converted need not stay in memory
-        yield f"{path}, architecture {index}", names[index], record
+        yield f"{path}, architecture {index}", str(names[index]), record
 
 
 def build(
-    records: Iterable[tuple[str, str, Mapping[str, Any]]],
+    records: Iterable[Entry],
     source: str,
     path: Path,
     sha256: str,
-    advance: Any = lambda amount: None,
+    advance: Callable[[int], None] = lambda amount: None,
 ) -> BenchmarkTable:
     """A table of records ``(label for errors, architecture as text, record)``."""
     from nasp_lightning.space.nasbench201 import NASBench201, index_of
@@ -196,26 +201,30 @@ def build(
     )
 
 
-def _runs(row: int, record: Mapping[str, Any], name: str) -> Iterator[Run]:
-    for budget, content in record.items():
-        if budget not in BUDGETS:
+def _runs(row: int, record: object, name: str) -> Iterator[Run]:
+    for budget, item in as_mapping(record).items():
+        if not isinstance(budget, str) or budget not in BUDGETS:
             continue
+        content = as_mapping(item)
         if content["arch_str"] != name:
             raise NaspError(f"it is the record of {content['arch_str']}, expected {name}")
-        for (training, seed), result in content["all_results"].items():
+        for key, result in as_mapping(content["all_results"]).items():
+            if not isinstance(key, tuple):
+                raise TypeError("a result without data set and seed")
+            training, seed = key
             if training in TRAININGS:
-                yield _run(row, training, int(seed), BUDGETS[budget], result)
+                yield _run(row, training, int(seed), BUDGETS[budget], as_mapping(result))
 
 
-def _run(row: int, training: str, seed: int, epochs: int, result: Mapping[str, Any]) -> Run:
+def _run(row: int, training: str, seed: int, epochs: int, result: dict[Hashable, object]) -> Run:
     _, validation, test = TRAININGS[training]
     last = epochs - 1
-    evaluations = result["eval_acc1es"]
+    evaluations = as_mapping(result["eval_acc1es"])
     losses = np.full(epochs, np.nan, dtype=np.float32)
-    for epoch, loss in (result.get("train_losses") or {}).items():
-        losses[int(epoch)] = loss
-    seconds = list((result.get("train_times") or {}).values())
-    latency = [float(value) for value in result.get("latency") or []]
+    for epoch, loss in _by_epoch(result, "train_losses").items():
+        losses[epoch] = loss
+    seconds = list(_by_epoch(result, "train_times").values())
+    latency = [as_number(value) for value in as_list(result.get("latency") or [])]
     return Run(
         row=row,
         training=training,
@@ -223,15 +232,21 @@ def _run(row: int, training: str, seed: int, epochs: int, result: Mapping[str, A
         epochs=epochs,
         validation=_percent(evaluations.get(f"{validation}@{last}")),
         test=_percent(evaluations.get(f"{test}@{last}")),
-        train=_percent((result.get("train_acc1es") or {}).get(last)),
+        train=_percent(as_mapping(result.get("train_acc1es") or {}).get(last)),
         seconds=float(sum(seconds)) if len(seconds) == epochs else np.nan,
         latency=float(np.mean(latency)) if latency else np.nan,
         losses=losses,
     )
 
 
-def _percent(value: Any) -> float:
-    return np.nan if value is None else float(value) / 100.0
+def _by_epoch(result: dict[Hashable, object], name: str) -> dict[int, float]:
+    """Epoch to number; empty where the result has none."""
+    found = as_mapping(result.get(name) or {})
+    return {int(as_number(epoch)): as_number(value) for epoch, value in found.items()}
+
+
+def _percent(value: object) -> float:
+    return np.nan if value is None else as_number(value) / 100.0
 
 
 Arrays = dict[str, Array]
@@ -247,7 +262,7 @@ def _arrays(runs: list[Run], place: Array) -> tuple[Arrays, Arrays, Arrays, dict
         for epochs in sorted({run.epochs for run in runs})
     }
 
-    def put(group: Arrays, name: str, run: Run, value: Any) -> None:
+    def put(group: Arrays, name: str, run: Run, value: float | Array) -> None:
         shape = (len(place), len(seeds[run.epochs]), *np.shape(value))
         array = group.get(name)
         if array is None:

@@ -16,15 +16,15 @@ import math
 import pickle
 import pickletools
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 import numpy as np
 
 from nasp_lightning.error import NaspError
 
-Allowed = Mapping[tuple[str, str], Callable[..., Any]]
+Allowed = Mapping[tuple[str, str], Callable[..., object]]
 
 LIMIT = 256 << 20  # bytes of one pickle, decompressed
 _BLOCK = 4 << 20
@@ -53,45 +53,48 @@ class _Dtype:
 
     __slots__ = ("dtype",)
 
-    def __init__(self, kind: Any, *_: Any) -> None:
+    def __init__(self, kind: object, *_: object) -> None:
         if not isinstance(kind, str) or len(kind) > 12:
             raise _Refused("a numpy dtype that is no plain type")
         self.dtype = _plain(np.dtype(kind))
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(state[1])
 
 
-class _Array(np.ndarray[Any, Any]):
+class _Array(np.ndarray[tuple[int, ...], np.dtype[np.generic]]):
     """An array in the making; takes its content only if shape, type and bytes agree."""
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple):
+            raise _Refused("a numpy array without a shape")
         version, shape, dtype, fortran, data = state
         if not isinstance(dtype, _Dtype) or not isinstance(data, bytes):
             raise _Refused("a numpy array of objects")
         if len(data) != math.prod(shape) * dtype.dtype.itemsize or min(shape, default=0) < 0:
             raise _Refused("a numpy array whose shape is not its content's")
-        checked: Any = (version, shape, dtype.dtype, bool(fortran), data)
-        super().__setstate__(checked)
+        checked = (version, shape, dtype.dtype, bool(fortran), data)
+        super().__setstate__(checked)  # type: ignore[arg-type]  # its stub asks for numpy's bool
 
 
-def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _plain(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     if dtype.kind not in "biufcSU":
         raise _Refused(f"a numpy dtype of kind {dtype.kind!r}")
     return dtype
 
 
-def _scalar(dtype: Any, data: Any = None) -> Any:
+def _scalar(dtype: object, data: object = None) -> object:
     raw = data.encode("latin1") if isinstance(data, str) else data
     if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes):
         raise _Refused("a numpy scalar that is no plain number")
     if len(raw) != dtype.dtype.itemsize:
         raise _Refused("a numpy scalar of the wrong length")
-    return np.frombuffer(raw, dtype=dtype.dtype)[0]
+    scalar: object = np.frombuffer(raw, dtype=dtype.dtype)[0]
+    return scalar
 
 
-def _latin1(text: Any, encoding: Any = "latin1") -> bytes:
+def _latin1(text: object, encoding: object = "latin1") -> bytes:
     """How pickles of protocol 2 write bytes."""
     if not isinstance(text, str) or encoding != "latin1":
         raise _Refused("an encoding other than latin1")
@@ -103,7 +106,7 @@ def _empty_bytes() -> bytes:
     return b""
 
 
-def _nothing(*_: Any) -> None:
+def _nothing(*_: object) -> None:
     return None
 
 
@@ -136,13 +139,13 @@ class _Name:
 
     __slots__ = ("_call",)
 
-    def __init__(self, call: Callable[..., Any]) -> None:
+    def __init__(self, call: Callable[..., object]) -> None:
         self._call = call
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: object) -> object:
         return self._call(*arguments)
 
-    def __setstate__(self, state: Any) -> NoReturn:
+    def __setstate__(self, state: object) -> NoReturn:
         raise _Refused("an attempt to change a function")
 
 
@@ -155,7 +158,7 @@ class _Restricted(pickle.Unpickler):
         self._drops_tensors = ("torch._utils", "_rebuild_tensor_v2") in allowed
         self._file = name
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> _Name:
         found = self._names.get((module, name))
         if found is None:
             raise NaspError(
@@ -164,7 +167,7 @@ class _Restricted(pickle.Unpickler):
             )
         return found
 
-    def persistent_load(self, pid: Any) -> Any:
+    def persistent_load(self, pid: object) -> None:
         if self._drops_tensors:
             return None
         raise _Refused("an object stored outside the pickle")
@@ -176,7 +179,7 @@ def restricted_load(
     allowed: Allowed = PLAIN,
     name: str | None = None,
     limit: int = LIMIT,
-) -> Any:
+) -> object:
     """The object in a pickle of plain containers; ``.gz`` and ``.bz2`` content is decompressed.
 
     Args:
@@ -235,18 +238,18 @@ def _decompressed(file: IO[bytes], limit: int, name: str) -> bytes:
     return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
-def loads(data: bytes, *, allowed: Allowed = PLAIN, name: str = "pickle") -> Any:
+def loads(data: bytes, *, allowed: Allowed = PLAIN, name: str = "pickle") -> object:
     """The object in the first pickle of ``data``: see :func:`restricted_load`."""
     return load_sequence(data, 1, allowed=allowed, name=name)[0]
 
 
-def load_sequence(data: bytes, count: int, *, allowed: Allowed, name: str) -> list[Any]:
+def load_sequence(data: bytes, count: int, *, allowed: Allowed, name: str) -> list[object]:
     """The objects of the first ``count`` pickles that stand one after another in ``data``.
 
     Raises:
         NaspError: as :func:`restricted_load`.
     """
-    objects: list[Any] = []
+    objects: list[object] = []
     begin = 0
     for _ in range(count):
         try:
@@ -266,6 +269,39 @@ def load_sequence(data: bytes, count: int, *, allowed: Allowed, name: str) -> li
             ) from error
         begin = end
     return objects
+
+
+def as_mapping(value: object) -> dict[Hashable, object]:
+    """A value of a pickle that must be a dictionary.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if not isinstance(value, dict):
+        raise TypeError(f"a {type(value).__name__} where a dictionary is expected")
+    return value
+
+
+def as_list(value: object) -> list[object]:
+    """A value of a pickle that must be a list.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if not isinstance(value, list):
+        raise TypeError(f"a {type(value).__name__} where a list is expected")
+    return value
+
+
+def as_number(value: object) -> float:
+    """A value of a pickle that must be a number.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if not isinstance(value, int | float | np.number):
+        raise TypeError(f"a {type(value).__name__} where a number is expected")
+    return float(value)
 
 
 def _end_of_pickle(data: bytes, position: int) -> int:

@@ -7,137 +7,69 @@ import functools
 import hashlib
 import json
 import logging
-import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
-from torch import nn
 
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.base import EstimationCode
 from nasp_lightning.image.cifar import Images
+from nasp_lightning.image.plain import PlainImages
+from nasp_lightning.network.builder import Architecture, NetworkBuilder, describe
 from nasp_lightning.record.store import Compute, Record, ShardStore, fill
 from nasp_lightning.storage import cache_dir
+from nasp_lightning.task.reproducible import choose_device, reproducible
 
 log = logging.getLogger(__name__)
 
 VERSION = 1  # of what is computed; another number computes all codes again
 
-# From an architecture's operations [T], and its adjacency [V, V] where the topology varies, to a
-# network from images [B, 3, 32, 32] to logits [B, classes].
-NetworkBuilder = Callable[..., nn.Module]
-Architecture = tuple[Array, Array | None]
 
-
-@dataclass(frozen=True)
-class PlainImages:
-    """Images as arrays, to be sent to another process.
+class Resources(TypedDict, total=False):
+    """What a computation takes, and where it keeps its results; no number depends on it.
 
     Attributes:
-        pixels: ``[N, 3, 32, 32]`` uint8.
-        labels: ``[N]`` int64.
-        classes: number of classes.
-        data_hash: of the whole data set.
+        concurrent: networks in flight, each in a process of its own if more than one.
+        device: ``cpu``, ``cuda``; None: a GPU where there is one.
+        folder: where codes are kept; None: in the cache.
     """
 
-    pixels: Array
-    labels: Array
-    classes: int
-    data_hash: str
-
-    @classmethod
-    def of(cls, images: Images) -> PlainImages:
-        """The arrays of images."""
-        pixels, labels = images.pixels.cpu().numpy(), images.labels.cpu().numpy()
-        return cls(pixels, labels, images.classes, images.data_hash)
+    concurrent: int
+    device: str | None
+    folder: str | Path | None
 
 
-def describe(network: NetworkBuilder) -> Any:
-    """A builder of networks in plain values, as a part of the name of its codes.
+class Options(Resources, total=False):
+    """The arguments that all computed codes share.
 
-    Raises:
-        NaspError: if it has no name that another process could find it by.
+    Attributes:
+        missing: what a code with NaN becomes: see :class:`EstimationCode`.
     """
-    if isinstance(network, functools.partial):
-        plain = {
-            "call": describe(network.func),
-            "arguments": _plain(network.args),
-            "options": _plain(network.keywords),
-        }
-        try:
-            json.dumps(plain)
-        except TypeError as error:
-            raise NaspError(
-                f"estimation_code.network: the options of {plain['call']} must be plain numbers "
-                f"and words ({error})"
-            ) from error
-        return plain
-    name = getattr(network, "__qualname__", "")
-    if not name or "<" in name:
-        raise NaspError(
-            f"estimation_code.network={network!r} has no name that its codes could be kept under: "
-            "define it at the top of a module, or wrap such a function in functools.partial"
-        )
-    return f"{network.__module__}.{name}"
 
-
-def _plain(value: Any) -> Any:
-    """Lists and dicts of configs and tuples as JSON has them."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in sorted(value.items())}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return value
-
-
-def build(network: NetworkBuilder, architecture: Architecture, seed: int) -> nn.Module:
-    """An architecture's network on the CPU, its first weights given by the seed alone.
-
-    The caller keeps the random state that was before: see :func:`reproducible`.
-    """
-    operations, adjacency = architecture
-    torch.manual_seed(seed)
-    return network(operations) if adjacency is None else network(operations, adjacency)
+    missing: str | float
 
 
 @contextlib.contextmanager
-def reproducible(device: torch.device) -> Iterator[None]:
-    """Run a block so that its results do not depend on what surrounds it, and restore what was.
+def computing(device: torch.device) -> Iterator[None]:
+    """Compute a code: reproducibly, and with a remedy where the memory does not suffice.
 
-    One thread: sums are then taken in one order, whatever runs beside. Gradients and full
-    precision, whatever ranking asks for the code.
+    Raises:
+        NaspError: if the device is out of memory.
     """
-    _reproducible_products(device)
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warn = torch.is_deterministic_algorithms_warn_only_enabled()
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        ),
-    ):
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
+    try:
+        with reproducible(device):
             yield
-        except torch.OutOfMemoryError as error:
-            raise NaspError(
-                f"out of memory on {device} while an Estimation Code was computed: lower "
-                "estimation_code.concurrent"
-            ) from error
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(strict, warn_only=warn)
+    except torch.OutOfMemoryError as error:
+        raise NaspError(
+            f"out of memory on {device} while an Estimation Code was computed: lower "
+            "estimation_code.concurrent"
+        ) from error
 
 
 class ComputedCode(EstimationCode):
@@ -172,7 +104,7 @@ class ComputedCode(EstimationCode):
         table: BenchmarkTable,
         network: NetworkBuilder,
         images: Images | Callable[[], Images],
-        recipe: dict[str, Any],
+        recipe: Mapping[str, object],
         length: int,
         cost: float | None,
         seed: int = 0,
@@ -251,26 +183,3 @@ class ComputedCode(EstimationCode):
     def why_missing(self, row: int) -> str:
         """Networks diverge."""
         return "the network diverged"
-
-
-def choose_device(name: str | None, setting: str) -> torch.device:
-    """A device by name; None: a GPU where there is one.
-
-    Raises:
-        NaspError: if there is none of that name; the message names the setting.
-    """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise NaspError(f"{setting}={name}: choose cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise NaspError(f"{setting}={name}: PyTorch finds no GPU here; choose cpu")
-    return device
-
-
-def _reproducible_products(device: torch.device) -> None:
-    """Make cuBLAS sum in one order; it reads this when a process first uses the GPU."""
-    if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
