@@ -14,7 +14,7 @@ from tests.tiny import compose_config
 
 RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
 
-# facts.md 1.6 and 5, TNASP's supplementary A.5 and B
+# TNASP's supplementary A.5 and B, and the public code of RLNAS
 PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "mobilenet_supernet": {
         "trainer": {"max_epochs": 120, "gradient_clip_val": 5.0},

@@ -170,7 +170,7 @@ def test_spikenas_has_its_own_operations() -> None:
 
 
 def test_dataflow_encoding_is_the_published_one() -> None:
-    """Facts 2.4; its paths between operations are those of the line graph."""
+    """Siamese-NAS's code (nas201.py); its paths between operations are those of the line graph."""
     space = NASBench201("dataflow")
     assert (space.shape.tokens, space.shape.vertices, space.shape.vocabulary) == (10, 10, 9)
     assert space.shape.padding_token is None
