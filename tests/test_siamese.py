@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from nasp_lightning.run.compose import register_resolvers
 from nasp_lightning.run.folder import resolved
 from nasp_lightning.shipped import conf_dir
-from tests.test_tables import ROOT, answer, calls, run, word
+from tests.commands import ROOT, answer, calls, run, word
 
 __all__ = ["calls"]  # a fixture
 

@@ -2,68 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from nasp_lightning.report.published import of_table, to_csv
 from nasp_lightning.shipped import conf_dir
+from tests.commands import ROOT, answer, run, word
 
-ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted(path.parent for path in ROOT.glob("experiments/tnasp_table*/run.sh"))
-CALL = 'for word in "$@"; do printf "%s\\t" "$word" >>"$CALLS"; done; echo >>"$CALLS"\n'
-
-
-@pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A ``python`` that runs nothing and writes down its words, in the file that is returned."""
-    if shutil.which("bash") is None:
-        pytest.skip("there is no bash")
-    for name in (
-        "RUNS",
-        "FILE",
-        "PARTIAL",
-        "SEEDS",
-        "LARGE_SEEDS",
-        "SPLITS",
-        "BENCHMARKS",
-        "WORDS",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    answer("exit 0\n", tmp_path)
-    return tmp_path / "calls"
-
-
-def answer(after: str, folder: Path) -> None:
-    """Let the ``python`` of ``calls`` end like this."""
-    program = folder / "python"
-    program.write_text(f"#!/usr/bin/env bash\n{CALL}{after}")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-
-
-def run(table: Path, calls: Path, **environment: str) -> tuple[int, list[list[str]]]:
-    """Exit status, and the words of each call of ``python``."""
-    done = subprocess.run(
-        ["bash", str(table / "run.sh")],
-        cwd=calls.parent,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    lines = calls.read_text(encoding="utf-8").splitlines()
-    return done.returncode, [line.rstrip("\t").split("\t") for line in lines]
-
-
-def word(call: list[str], name: str) -> str:
-    return next(item.partition("=")[2] for item in call if item.startswith(f"{name}="))
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda path: path.name)

@@ -19,8 +19,9 @@ from scipy.stats import kendalltau
 from nasp_lightning.predictor.multiview import MultiView
 from nasp_lightning.predictor.multiview.live_graph import live_graphs
 from nasp_lightning.run.compose import compose_config
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.space.nasbench201 import NASBench201
-from nasp_lightning.study.parts import make_data
+from nasp_lightning.study.settings import StudySettings, make_data
 
 
 def classes_of(graphs, shape) -> np.ndarray:  # type: ignore[no-untyped-def, type-arg]
@@ -64,7 +65,7 @@ def main() -> None:
         words = ["benchmark=nasbench201", "benchmark.source=csv", f"benchmark.dataset={dataset}"]
         config = compose_config([*words, "predictor=multiview", "data.train_size=78"])
         table = table or instantiate(config["benchmark"]["table"])
-        data = make_data(config, table, space)
+        data = make_data(StudySettings.of(RunInfo.of(config)), table, space)
         classes = classes_of(data.graphs, space.shape)
         count = int(classes.max()) + 1
         means = np.bincount(classes, data.all_labels) / np.bincount(classes)

@@ -22,18 +22,19 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 
 from nasp_lightning import load_benchmark
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import resolved
 from nasp_lightning.run.process import quiet_lightning, set_threads
 from nasp_lightning.shipped import conf_dir
 from nasp_lightning.storage import csv_text, write_text
 from nasp_lightning.study.neural import fit
-from nasp_lightning.study.parts import make_data, make_space
-from nasp_lightning.study.repeated import Repeated
+from nasp_lightning.study.repeated import How, Repeated
+from nasp_lightning.study.settings import StudySettings
+from nasp_lightning.study.study import Study
 
 METHODS = {"batch_top_sampling": "BTS", "fully_top_sampling": "FTS"}
 ALONE = 200  # architectures that are ranked one at a time
@@ -138,8 +139,8 @@ def _repeated(framework: str, table: Any, given: argparse.Namespace, folder: Pat
     ]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = resolved(compose("config", words))
-    data = make_data(config, table, make_space(config, instantiate(config["predictor"])))
-    return Repeated(config, folder, data, batched=False)
+    settings = StudySettings.of(RunInfo.of(config))
+    return Repeated(settings, folder, Study.open(settings, table).data, How(batched=False))
 
 
 def report(rows: list[dict[str, Any]]) -> None:

@@ -20,16 +20,17 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from torch.utils.flop_counter import FlopCounterMode
 
 from nasp_lightning import load_benchmark
 from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import resolved
 from nasp_lightning.run.process import quiet_lightning
 from nasp_lightning.shipped import conf_dir
-from nasp_lightning.study.parts import make_data, make_space
-from nasp_lightning.study.repeated import CHUNK, Repeated
+from nasp_lightning.study.repeated import CHUNK, How, Repeated
+from nasp_lightning.study.settings import StudySettings
+from nasp_lightning.study.study import Study
 
 TARGET = 15
 FEW = 20  # epochs of the computation that is compiled before anything is measured
@@ -68,7 +69,9 @@ def flops(repeated: Repeated) -> float:
     with FlopCounterMode(display=False) as counter:
         run.task.batch_loss(run.data.graphs[rows], labels).backward()
     steps = max(1, run.data.train_size // run.data.batch_size)
-    return float(counter.get_total_flops()) * steps * repeated.config["trainer"]["max_epochs"]
+    return (
+        float(counter.get_total_flops()) * steps * repeated.settings.training.trainer["max_epochs"]
+    )
 
 
 def main() -> None:
@@ -88,14 +91,22 @@ def main() -> None:
         config = resolved(compose("config", [*WORDS, *words]))
     seeds = list(range(given.chunk))
     table = load_benchmark("nasbench201")
-    data = make_data(config, table, make_space(config, instantiate(config["predictor"])))
+    data = Study.open(StudySettings.of(RunInfo.of(config)), table).data
     with tempfile.TemporaryDirectory() as folder:
-        alone = Repeated({**config, "threads": 1}, Path(folder), data, False)
+        alone = Repeated(
+            StudySettings.of(RunInfo.of({**config, "threads": 1})),
+            Path(folder),
+            data,
+            How(batched=False),
+        )
         how = {**config, "threads": given.threads}
-        many = Repeated(how, Path(folder), data, True, given.chunk, given.compile)
+        at_once = How(True, given.chunk, given.compile)
+        many = Repeated(StudySettings.of(RunInfo.of(how)), Path(folder), data, at_once)
         if given.compile:
             short = {**how, "trainer": {**config["trainer"], "max_epochs": FEW}}
-            first = Cost(Repeated(short, Path(folder), data, True, given.chunk, True), seeds)
+            compiled = How(True, given.chunk, True)
+            brief = Repeated(StudySettings.of(RunInfo.of(short)), Path(folder), data, compiled)
+            first = Cost(brief, seeds)
             print(f"compiling, once, and {FEW} epochs of a chunk: {first.wall:.0f} s")
         costs: list[tuple[Cost, Cost]] = []
         for number in range(given.rounds):

@@ -22,18 +22,20 @@ from hydra.utils import instantiate
 from nasp_lightning import load_benchmark
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.framework.supervised import Supervised
+from nasp_lightning.predictor.base import GradientPredictor, adopt
 from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import resolved
 from nasp_lightning.shipped import conf_dir
 from nasp_lightning.study.neural import fit, make_task
-from nasp_lightning.study.parts import make_data
+from nasp_lightning.study.settings import StudySettings, make_data
 from nasp_lightning.task.loss import mse
 from nasp_lightning.task.schedule import cosine
 
 
 def parts(config: dict[str, Any], table: Any) -> tuple[torch.nn.Module, ArchitectureData]:
     space = instantiate({**config["space"], "encoding": "edge"})
-    data = make_data(config, table, space)
+    data = make_data(StudySettings.of(RunInfo.of(config)), table, space)
     torch.manual_seed(config["seed"])
     return instantiate(config["predictor"])(shape=data.space.shape), data
 
@@ -60,12 +62,14 @@ def bare(config: dict[str, Any], table: Any) -> tuple[float, torch.nn.Module]:
 
 def whole(config: dict[str, Any], table: Any) -> tuple[float, torch.nn.Module]:
     predictor, data = parts(config, table)
-    task = make_task(config, predictor, data)
+    settings, adopted = StudySettings.of(RunInfo.of(config)), adopt(predictor, "tnasp")
+    assert isinstance(adopted, GradientPredictor)
+    task = make_task(settings, adopted, data)
     framework = Supervised()
     epochs = framework.prepare(task, data, config["trainer"]["max_epochs"])
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        fit(config, Path(folder), task, data, framework, epochs)
+        fit(settings, Path(folder), task, data, framework, epochs)
         return time.perf_counter() - began, predictor
 
 

@@ -26,10 +26,11 @@ from nasp_lightning.predictor.multiview import MultiView
 from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.predictor.tnasp import TNASP
 from nasp_lightning.run.compose import compose_config
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.process import quiet_lightning
 from nasp_lightning.space.nasbench101 import NASBench101
 from nasp_lightning.space.nasbench201 import NASBench201
-from nasp_lightning.study.parts import make_data
+from nasp_lightning.study.settings import StudySettings, make_data
 
 FEW = 172  # labels of NAS-Bench-101
 
@@ -46,7 +47,7 @@ def fitted(space: Any, table: Any, labels: int) -> tuple[float, MultiView, Any]:
     config = compose_config(
         [f"benchmark={space.name}", "predictor=multiview", f"data.train_size={labels}"]
     )
-    data = make_data(config, table, space)
+    data = make_data(StudySettings.of(RunInfo.of(config)), table, space)
     process = MultiView(data.shape)
     rows, known = data.training_indices, data.training_labels.double().numpy()
     return seconds(lambda: process.fit(data.graphs[rows], known)), process, data

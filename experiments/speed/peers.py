@@ -20,17 +20,19 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 
 from nasp_lightning import load_benchmark
 from nasp_lightning.framework.supervised import Supervised
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import resolved
 from nasp_lightning.run.process import quiet_lightning
 from nasp_lightning.shipped import conf_dir
 from nasp_lightning.study.neural import fit, make_task
-from nasp_lightning.study.parts import make_data, make_space
+from nasp_lightning.study.settings import StudySettings
+from nasp_lightning.study.study import Study, new_predictor
 
 LABELS = 469
 PEERS = ("tnasp", "pinat", "neural_predictor", "nao", "brp", "bonas", "mlp")
@@ -47,17 +49,16 @@ class Cost:
 
 def trained(config: dict[str, Any], table: Any, epochs: int) -> tuple[float, Any, Any]:
     """Seconds of a fit of some epochs, the predictor and its data."""
-    make_predictor = instantiate(config["predictor"])
-    data = make_data(config, table, make_space(config, make_predictor))
-    torch.manual_seed(config["seed"])
-    predictor = make_predictor(shape=data.shape)
-    if hasattr(predictor, "set_label_scale"):
-        predictor.set_label_scale(data.mean, data.std)
-    task = make_task(config, predictor, data)
+    settings = StudySettings.of(RunInfo.of(config))
+    data = Study.open(settings, table).data
+    torch.manual_seed(settings.seed)
+    predictor = new_predictor(settings.predictor, data)
+    assert isinstance(predictor, GradientPredictor)
+    task = make_task(settings, predictor, data)
     framework = Supervised()
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        fit(config, Path(folder), task, data, framework, framework.prepare(task, data, epochs))
+        fit(settings, Path(folder), task, data, framework, framework.prepare(task, data, epochs))
         return time.process_time() - began, predictor, data
 
 

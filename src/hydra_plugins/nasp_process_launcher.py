@@ -63,7 +63,7 @@ class ProcessLauncher(Launcher):
         for job in unique.values():
             done = finished_results(job.folder, config_hash(job.config))
             if done is not None:
-                check_source(done, job.config)
+                check_source(done, OmegaConf.select(job.config, "benchmark.path"))
             job.finished = done is not None
         missing = [job for job in unique.values() if not job.finished]
         at_once = max(1, self.jobs or available_cores())

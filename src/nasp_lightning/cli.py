@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import hydra
 from omegaconf import DictConfig
@@ -18,7 +18,13 @@ from omegaconf import DictConfig
 from nasp_lightning.error import NaspError
 from nasp_lightning.run.chain import leave_again
 from nasp_lightning.run.compose import explain, register_resolvers
-from nasp_lightning.run.folder import check_source, config_hash, finished_results, resolved
+from nasp_lightning.run.folder import (
+    Config,
+    check_source,
+    config_hash,
+    finished_results,
+    resolved,
+)
 from nasp_lightning.run.sweep import experiment_first
 from nasp_lightning.shipped import conf_dir
 
@@ -72,7 +78,7 @@ def told_errors() -> Iterator[None]:
         fail(message)
 
 
-def run_config(config: DictConfig, folder: Path) -> dict[str, Any]:
+def run_config(config: DictConfig, folder: Path) -> Config:
     """Run the job of a composed config in a folder, or report that it is done.
 
     Args:
@@ -88,8 +94,8 @@ def run_config(config: DictConfig, folder: Path) -> dict[str, Any]:
     plain = resolved(config)
     done = finished_results(folder, config_hash(plain))
     if done is not None:
-        check_source(done, plain)
-        leave_again(plain, folder, done)
+        check_source(done, _within(plain, "benchmark", "path"))
+        leave_again(_within(plain, "paths", "chain"), folder, done)
         sys.stderr.write(f"done already: {folder / 'results.json'}\n")
         return done
     threads = plain.get("threads")
@@ -100,8 +106,14 @@ def run_config(config: DictConfig, folder: Path) -> dict[str, Any]:
         job = hydra.utils.get_method(target)
     except Exception as error:
         raise NaspError(f"job._target_={target}: there is no such function") from error
-    results: dict[str, Any] = job(plain, folder)
+    results: Config = job(plain, folder)
     return results
+
+
+def _within(plain: Config, group: str, name: str) -> str | None:
+    """A setting of a group, if the run has any."""
+    found = (plain.get(group) or {}).get(name)
+    return None if not found else str(found)
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")

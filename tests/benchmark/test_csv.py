@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import os
 import sys
 from pathlib import Path
@@ -15,8 +14,8 @@ from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.benchmark.csv import columns_dir, joined, load_table, read_columns
 from nasp_lightning.error import NaspError
 from nasp_lightning.space.nasbench201 import NASBench201, index_of
+from tests.benchmark.csv_files import CODES, HEADER, rows, write
 
-CODES = ["421211", "334131", "000000", "012340"]
 PLAN: dict[str, Any] = {
     "space": "nasbench201",
     "architecture": {"form": "digits", "column": "code"},
@@ -30,32 +29,6 @@ PLAN: dict[str, Any] = {
     },
     "curves": {"cifar10/train_loss/2": {"columns": ["l1", "l2"]}},
 }
-HEADER = ["code", "name", "a0", "a1", "params", "mflops", "synflow", "l1", "l2"]
-
-
-def rows() -> list[list[str]]:
-    space = NASBench201()
-    return [
-        [
-            code,
-            space.to_string(np.array([int(digit) for digit in code])),
-            f"{50 + row}",
-            "" if row == 1 else f"{60 + row}",
-            f"{1000 + row}",
-            f"{row}.5",
-            f"-{row}e30",
-            "2.25",
-            "1.5",
-        ]
-        for row, code in enumerate(CODES)
-    ]
-
-
-def write(path: Path, body: list[list[str]], header: list[str] = HEADER) -> Path:
-    text = "\n".join(",".join(cells) for cells in [header, *body]) + "\n"
-    data = text.encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-    return path
 
 
 def plan(**changes: Any) -> dict[str, Any]:

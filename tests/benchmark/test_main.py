@@ -23,7 +23,7 @@ from nasp_lightning.benchmark.format import fetch as fetching
 from nasp_lightning.benchmark.format.cache import tables_dir
 from nasp_lightning.benchmark.format.files import downloads_dir
 from tests.benchmark import nasbench201_files as files
-from tests.benchmark.test_csv import rows, write
+from tests.benchmark.csv_files import rows, write
 
 COLUMNS = """
 space: nasbench201

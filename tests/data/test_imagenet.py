@@ -10,8 +10,8 @@ import torch
 
 from nasp_lightning.data.imagenet import ImageNetData, seeded
 from nasp_lightning.error import NaspError
-from tests.data.test_image_folder import damage, write_folder
-from tests.data.test_images import at
+from tests.data.batches import at
+from tests.image.files import damage, write_folder
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from nasp_lightning.data.base import held_out_rows, random_labels
 from nasp_lightning.data.images import STATISTICS, ImageData
 from nasp_lightning.error import NaspError
 from nasp_lightning.image.cifar import load_cifar
-from tests.data.test_cifar import write_columns
-from tests.data.test_imagenet16 import write_batches
+from tests.data.batches import at
+from tests.image.files import write_batches, write_columns
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +22,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def data_of(folder: Path, **options: Any) -> ImageData:
     return ImageData("cifar10", folder, partial=True, **{"batch_size": 8, **options})
-
-
-def at(data: ImageData, epoch: int, rank: int = 0, processes: int = 1) -> ImageData:
-    """The data as a trainer would ask for them."""
-    trainer = SimpleNamespace(
-        current_epoch=epoch,
-        global_rank=rank,
-        world_size=processes,
-        strategy=SimpleNamespace(root_device=torch.device("cpu")),
-    )
-    data.trainer = trainer  # type: ignore[assignment]
-    return data
 
 
 def epoch_of(data: ImageData) -> tuple[torch.Tensor, torch.Tensor]:

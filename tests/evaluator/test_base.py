@@ -1,35 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.space.nasbench201 import NASBench201, index_of
-
-
-class Counting(Evaluator):
-    """An evaluator without a table, as a supernet's would be; it says what it was asked."""
-
-    def __init__(self, budget: int | None = None, seconds: float = 2.0) -> None:
-        super().__init__(NASBench201(), budget)
-        self.read: list[Any] = []
-        self.each = seconds
-
-    def find(self, operations: Any, adjacency: Any = None) -> Architecture | None:
-        return Architecture(int(index_of(operations[None])[0]), operations)
-
-    def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
-        drawn = [self.find(codes) for codes in self.space.sample(rng, count)[0]]
-        return [item for item in drawn if item is not None]
-
-    def labels(self, architectures: Sequence[Architecture]) -> tuple[Any, Any]:
-        self.read += [item.key for item in architectures]
-        values = [float(item.key) for item in architectures]  # type: ignore[arg-type]
-        return np.array(values) / 15625, np.full(len(values), self.each)
+from tests.evaluator.counting import Counting
 
 
 def test_repeats_are_free_and_the_history_keeps_its_order():

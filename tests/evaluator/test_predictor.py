@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.predictor import PredictorEvaluator
+from nasp_lightning.evaluator.part.predictor import PredictorEvaluator
 from tests.search.tables import evaluator
 
 

@@ -8,7 +8,7 @@ import torch
 
 from nasp_lightning.data.base import ImageBatch
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.supernet import (
+from nasp_lightning.evaluator.part.supernet import (
     Calibration,
     SpaceEvaluator,
     SupernetEvaluator,

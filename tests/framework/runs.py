@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.framework.base import Framework
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.task.predictor import PredictorTask
 from nasp_lightning.task.schedule import cosine
 from tests.tiny import space, tiny_table
 
 
-class Linear(nn.Module):
+class Linear(GradientPredictor):
     """A linear predictor of the operations, with an offset."""
 
     def __init__(self) -> None:

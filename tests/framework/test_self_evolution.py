@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback
-from torch import nn
 
 from nasp_lightning.callbacks.checkpoint import ClockCheckpoint
 from nasp_lightning.data.architectures import ArchitectureData
@@ -15,6 +14,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.framework.part import admm
 from nasp_lightning.framework.self_evolution import SelfEvolution
 from nasp_lightning.metric.functional import kendall_tau
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.task.predictor import PredictorTask
 from tests.framework.runs import Linear, fit, make_data
 
@@ -236,7 +236,7 @@ def test_the_state_survives_a_kill(targets: str, tmp_path: Path) -> None:
 
 
 def test_predictors_that_compare_pairs_are_refused() -> None:
-    class Pairwise(nn.Module):
+    class Pairwise(GradientPredictor):
         pairwise = True
 
     with pytest.raises(NaspError, match="Pairwise only compares pairs: use framework=supervised"):

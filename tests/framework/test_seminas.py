@@ -15,6 +15,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.seminas import SemiNAS
 from nasp_lightning.job import train_predictor
+from nasp_lightning.predictor.brp import BRP
 from nasp_lightning.predictor.nao import NAO
 from nasp_lightning.predictor.neural_predictor import NeuralPredictor
 from nasp_lightning.space.base import Shape
@@ -227,23 +228,10 @@ def test_the_sizes_of_its_own_paper(tmp_path: Path) -> None:
 
 def test_predictors_without_scalar_scores_are_refused() -> None:
     data = make_data()
-    predictor = make_predictor(data.space.shape)
-    predictor.pairwise = True
-    with pytest.raises(NaspError, match=r"scalar scores, but NeuralPredictor is none"):
-        SemiNAS().check(PredictorTask(predictor), data)
-
-
-def test_classical_predictors_are_refused() -> None:
-    class Classical:
-        def fit(self, graphs: Any, labels: Any) -> None: ...
-        def score(self, graphs: Any) -> Any: ...
-
-    task = PredictorTask(nn.Linear(1, 1))
-    task.predictor = None
-    del task._modules["predictor"]
-    object.__setattr__(task, "predictor", Classical())
-    with pytest.raises(NaspError, match="scalar scores, but Classical is none"):
-        SemiNAS().check(task, make_data())
+    task = PredictorTask(BRP(data.space.shape, hidden=8))
+    told = "framework=seminas needs a predictor with scalar scores, but BRP only compares pairs"
+    with pytest.raises(NaspError, match=told):
+        SemiNAS().prepare(task, data, 1)
 
 
 def test_a_space_that_is_too_small_is_refused() -> None:

@@ -9,25 +9,7 @@ from PIL import Image
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.image.cifar import Images, load_cifar
-
-PER_FILE = 5
-
-
-def write_columns(folder: Path, count: int = 20, seed: int = 0, order: object = None) -> Path:
-    """A tiny data set in the format of image columns: each class ``count / 10`` times."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    pixels = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-    labels = np.arange(count) % 10
-    if order is not None:
-        pixels, labels = pixels[order], labels[order]
-    for part in ("train", "test"):
-        for number in range(0, count, PER_FILE):
-            column = pixels[number : number + PER_FILE].reshape(-1, 32, 3)
-            file = folder / f"{part}_{number // PER_FILE:03}.webp"
-            Image.fromarray(column).save(file, lossless=True)
-        np.save(folder / f"{part}_labels.npy", labels)
-    return folder
+from tests.image.files import write_columns
 
 
 @pytest.fixture

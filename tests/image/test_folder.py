@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.image import folder as image_folder
@@ -17,34 +16,7 @@ from nasp_lightning.image.folder import (
     readable,
     scan_folder,
 )
-
-CLASSES = ("n01", "n02", "n03")
-
-
-def write_folder(root: Path, each: int = 4, side: int = 40, seed: int = 0) -> Path:
-    """Tiny ``train`` and ``val`` in ImageNet's layout, with a greyscale and a CMYK image each.
-
-    An image's brightness tells its class.
-    """
-    rng = np.random.default_rng(seed)
-    for part in ("train", "val"):
-        for label, name in enumerate(CLASSES):
-            (root / part / name).mkdir(parents=True)
-            for number in range(each):
-                level = 40 + 80 * label
-                pixels = rng.integers(level, level + 40, (side, side + 8, 3), dtype=np.uint8)
-                image = Image.fromarray(pixels)
-                if (label, number) == (0, 0):
-                    image = image.convert("L")
-                elif (label, number) == (1, 0):
-                    image = image.convert("CMYK")
-                image.save(root / part / name / f"{name}_{number}.JPEG", quality=95)
-    return root
-
-
-def damage(root: Path, file: str) -> None:
-    content = (root / file).read_bytes()
-    (root / file).write_bytes(content[: len(content) // 2])
+from tests.image.files import CLASSES, damage, write_folder
 
 
 def test_classes_are_in_the_order_of_their_names(tmp_path: Path) -> None:

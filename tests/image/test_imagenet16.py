@@ -10,18 +10,8 @@ import pytest
 import torch
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.image.imagenet16 import TEST_FILES, TRAIN_FILES, load_imagenet16
-
-
-def write_batches(folder: Path, classes: int = 130, each: int = 1) -> Path:
-    """Tiny files in the official format: two training batches and the validation set."""
-    for number, name in enumerate((*TRAIN_FILES[:2], *TEST_FILES)):
-        rng = np.random.default_rng(number)
-        labels = [1 + place % classes for place in range(classes * each)]
-        data = rng.integers(0, 256, (len(labels), 768), dtype=np.uint8)
-        content = {"data": data, "labels": labels, "mean": data.mean(0)}
-        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
-    return folder
+from nasp_lightning.image.imagenet16 import TRAIN_FILES, load_imagenet16
+from tests.image.files import write_batches
 
 
 def test_the_first_120_classes_are_read(tmp_path: Path) -> None:

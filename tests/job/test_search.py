@@ -10,8 +10,10 @@ import pytest
 
 import nasp_lightning.job.search as job
 from nasp_lightning.error import NaspError
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import config_hash
 from nasp_lightning.shipped import conf_dir
+from tests.job.searches import CLASSICAL, config_of, make_words
 from tests.tiny import make_config, nasp, tiny_table, write_csv
 
 EXPERIMENTS = sorted(  # a chain's search stage is another job
@@ -19,29 +21,6 @@ EXPERIMENTS = sorted(  # a chain's search stage is another job
     for path in (conf_dir() / "experiment").glob("*_search_*.yaml")
     if not path.stem.endswith("_search_mini")
 )
-CLASSICAL = ("predictor=gaussian_process", "predictor.restarts=0")
-
-
-def config_of(search: str, *words: str) -> dict[str, Any]:
-    few = () if search == "ranking" else ("search.labels=30",)
-    return make_words("job=search", f"search={search}", "search.repeats=3", *few, *words)
-
-
-def make_words(*words: str) -> dict[str, Any]:
-    """As make_config, without the settings that only TNASP has where another is chosen."""
-    if any(word.startswith("predictor=") for word in words):
-        from hydra import compose, initialize_config_dir
-        from hydra.core.global_hydra import GlobalHydra
-
-        from nasp_lightning.run.compose import register_resolvers
-        from nasp_lightning.run.folder import resolved
-        from tests.tiny import SMALL_DATA
-
-        register_resolvers()
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return resolved(compose("config", [*SMALL_DATA, "trainer.max_epochs=2", *words]))
-    return make_config(*words)
 
 
 def stable(results: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +188,7 @@ def test_every_experiment_composes(experiment: str):
     config = make_words("predictor=gaussian_process", f"+experiment={experiment}")
     assert config["job"]["_target_"] == "nasp_lightning.job.search.run"
     assert config["name"].startswith(experiment)
-    strategy = job.make_strategy(config)
+    strategy = job.make_strategy(RunInfo.of(config).component("search"))
     assert strategy.labels in (40, 200)  # ranking: 20 of the tiny data + 20
     assert job.count_repeats(config) >= 1
 

@@ -19,7 +19,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.job import train_network
 from nasp_lightning.network.store import load_network
 from nasp_lightning.run.folder import config_hash
-from tests.data.test_cifar import write_columns
+from tests.image.files import write_columns
 from tests.tiny import compose_config, nasp
 
 fork = multiprocessing.get_context("fork")
@@ -236,7 +236,7 @@ def test_a_finished_run_is_not_repeated(
     tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(tmp_path, images, *NETWORK)
-    monkeypatch.setattr(train_network, "_train", lambda *_: pytest.fail("ran again"))
+    monkeypatch.setattr(train_network.TrainNetwork, "run", lambda _: pytest.fail("ran again"))
     assert run(tmp_path, images, *NETWORK) == first
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import multiprocessing
 import os
@@ -17,10 +16,10 @@ from lightning.pytorch import Callback
 from nasp_lightning.error import NaspError
 from nasp_lightning.job import train_predictor
 from nasp_lightning.run.folder import config_hash, finished_results
+from tests.job.killing import EVERY_EPOCH, epochs, killed, killer, predictions, run
 from tests.tiny import make_config, tiny_table
 
 fork = multiprocessing.get_context("fork")
-EVERY_EPOCH = "callbacks.checkpoint.every_seconds=0"
 EVOLUTION = ("framework=self_evolution", "framework.iterations=4", "trainer.max_epochs=4")
 
 REQUIRED = {
@@ -28,20 +27,6 @@ REQUIRED = {
     *("train_metric", "test_metric", "kendall_tau", "kendall_tau_excluding_train", "spearman"),
     *("train_labels", "queried_labels", "fit_seconds", "rank_seconds", "config_hash"),
 }
-
-
-def run(folder: Path, *overrides: str) -> dict[str, Any]:
-    return train_predictor.run(make_config(*overrides), folder, tiny_table())
-
-
-def predictions(folder: Path) -> dict[str, Any]:
-    with np.load(folder / "predictions.npz") as file:
-        return dict(file)
-
-
-def epochs(folder: Path) -> list[int]:
-    with open(folder / "metrics.csv", newline="", encoding="utf-8") as file:
-        return [int(row["epoch"]) for row in csv.DictReader(file)]
 
 
 def test_a_run_without_the_command_line(tmp_path: Path) -> None:
@@ -146,7 +131,7 @@ def test_a_plain_fit_may_be_stopped(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(tmp_path)
-    monkeypatch.setattr(train_predictor, "_fit_and_rank", lambda *_: pytest.fail("ran again"))
+    monkeypatch.setattr(train_predictor.TrainPredictor, "run", lambda _: pytest.fail("ran again"))
     assert run(tmp_path) == first
 
 
@@ -163,40 +148,6 @@ def test_what_is_not_this_runs_result_is_not_taken_for_it(tmp_path: Path, damage
     assert again["kendall_tau"] == first["kendall_tau"]
     assert epochs(tmp_path) == [0, 1]
     assert finished_results(tmp_path, first["config_hash"]) == again
-
-
-class Killer(Callback):
-    """Kills its process with SIGKILL in the middle of an epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
-        if trainer.current_epoch == self.epoch:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def killed(folder: Path, *overrides: str, ranking: bool = False) -> None:
-    """Run in a child that is killed: by its callback, or when it ranks the space at last."""
-
-    def rank_and_die(*_: Any, **__: Any) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def work() -> None:
-        if ranking:
-            train_predictor.write_predictions = rank_and_die
-        run(folder, *overrides)
-
-    child = fork.Process(target=work)
-    child.start()
-    child.join(120)
-    assert child.exitcode == -signal.SIGKILL
-    assert not (folder / "results.json").exists()
-
-
-def killer(epoch: int) -> tuple[str, str]:
-    target = "tests.job.test_train_predictor.Killer"
-    return f"+callbacks.killer._target_={target}", f"+callbacks.killer.epoch={epoch}"
 
 
 def test_a_run_killed_again_and_again_is_the_unbroken_one(tmp_path: Path) -> None:

@@ -15,18 +15,10 @@ from nasp_lightning.network.mobilenet import InvertedResidual, MobileNetNetwork
 from nasp_lightning.network.ops import PLAIN
 from nasp_lightning.space.mobilenet import IDENTITY, Block, MobileNet
 from nasp_lightning.space.nasbench201 import NASBench201
+from tests.network.tiny import TINY
 from tests.tiny import compose_config
 
 RLNAS = "206220240442424200022"
-TINY = MobileNet(
-    stem_width=4,
-    first_width=4,
-    widths=(6, 8),
-    depths=(2, 2),
-    strides=(2, 1),
-    last_width=10,
-    image=8,
-)
 TEXTS = ("1506", "0624", "0000", "5656")
 
 

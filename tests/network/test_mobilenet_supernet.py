@@ -15,7 +15,7 @@ from nasp_lightning.network.mobilenet_supernet import MobileNetSupernet
 from nasp_lightning.network.supernet import Supernet
 from nasp_lightning.space.mobilenet import IDENTITY, MobileNet
 from nasp_lightning.space.nasbench201 import NASBench201
-from tests.network.test_mobilenet import TINY
+from tests.network.tiny import TINY
 from tests.tiny import compose_config
 
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.space.base import Graphs, Shape, Space
 from nasp_lightning.space.macro import Macro
 from nasp_lightning.space.nasbench101 import NASBench101
@@ -88,7 +89,7 @@ def scores(predictor: nn.Module, graphs: Graphs) -> Tensor:
 
 
 def loss_of(predictor: nn.Module, graphs: Graphs, labels: Tensor) -> Tensor:
-    own = getattr(predictor, "training_loss", None)
+    own = predictor.own_loss if isinstance(predictor, GradientPredictor) else None
     found: Tensor = F.mse_loss(predictor(graphs), labels) if own is None else own(graphs, labels)
     return found
 

@@ -15,6 +15,7 @@ from nasp_lightning.predictor.bonas import (
     BONAS,
     evidence_regression,
     expected_improvement,
+    logit_moments,
     predict,
 )
 
@@ -93,14 +94,27 @@ def test_learns_a_small_set_and_its_posterior_agrees() -> None:
     with pytest.raises(NaspError, match="fit_posterior"):
         predictor.posterior(graphs)
     predictor.fit_posterior(graphs, labels)
-    mean, deviation = predictor.posterior(graphs)
+    mean, deviation = predictor.logit_posterior(graphs)
     assert float(torch.corrcoef(torch.stack([mean, labels.double()]))[0, 1]) > 0.8
     assert (deviation > 0).all()
     gain = predictor.expected_improvement(graphs, labels)
     assert (gain >= 0).all()
     copy = BONAS(shape, **SIZES)  # the posterior is part of the state
     checks.copy_weights(predictor, copy)
-    torch.testing.assert_close(copy.posterior(graphs)[0], mean)
+    torch.testing.assert_close(copy.logit_posterior(graphs)[0], mean)
+    found = predictor.posterior(graphs)
+    assert found.scale == "accuracy"
+    np.testing.assert_array_equal(found.mean, logit_moments(mean.numpy(), deviation.numpy())[0])
+    assert found.accuracy(0.8, 0.1) == (found.mean, found.deviation)
+
+
+def test_logit_moments_against_sampling() -> None:
+    rng = np.random.default_rng(0)
+    mean, deviation = np.array([-1.0, 0.5, 3.0]), np.array([0.2, 1.0, 0.5])
+    drawn = 1 / (1 + np.exp(-(mean + deviation * rng.standard_normal((200_000, 3)))))
+    expected, spread = logit_moments(mean, deviation)
+    np.testing.assert_allclose(expected, drawn.mean(axis=0), atol=2e-3)
+    np.testing.assert_allclose(spread, drawn.std(axis=0), atol=2e-3)
 
 
 def test_extra_inputs() -> None:

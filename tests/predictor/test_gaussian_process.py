@@ -10,18 +10,7 @@ from scipy.stats import kendalltau
 from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.gaussian_process import GaussianProcess
 from nasp_lightning.space.base import Graphs
-from nasp_lightning.space.nasbench201 import NASBench201, all_operations, multiply_adds
-
-SPACE = NASBench201()
-
-
-def problem(count: int, noise: float = 0.0, seed: int = 0) -> tuple[Graphs, Any]:
-    """Cells and a smooth function of their features, with a long lower tail."""
-    rng = np.random.default_rng(seed)
-    operations = rng.permutation(all_operations())[:count]
-    signal = np.log(multiply_adds(operations)) - 0.1 * (operations == 4).sum(1)
-    signal = (signal - signal.mean()) / signal.std()
-    return SPACE.encode(operations), signal + noise * rng.standard_normal(count)
+from tests.predictor.problems import SPACE, problem
 
 
 def fitted(labels: Any, graphs: Graphs, **settings: Any) -> GaussianProcess:
@@ -46,7 +35,8 @@ def test_intervals_hold_new_labels_as_often_as_they_say(targets: str) -> None:
     process = fitted(labels[:200], graphs, targets=targets)
     low, high = process.interval(graphs[slice(200, None)], 0.9)
     assert 0.84 < ((low <= labels[200:]) & (labels[200:] <= high)).mean() < 0.95
-    mean, deviation = process.predict(graphs)
+    found = process.posterior(graphs)
+    mean, deviation = found.mean, found.deviation
     assert ((low < mean[200:]) & (mean[200:] < high)).all()
     assert 0.4 < deviation.mean() < 1.0  # the noise is 0.5
 
@@ -54,7 +44,7 @@ def test_intervals_hold_new_labels_as_often_as_they_say(targets: str) -> None:
 def test_mean_and_median_of_raw_targets_agree() -> None:
     graphs, labels = problem(100)
     process = fitted(labels[:50], graphs, targets="raw")
-    np.testing.assert_allclose(process.predict(graphs)[0], process.score(graphs), atol=1e-8)
+    np.testing.assert_allclose(process.posterior(graphs).mean, process.score(graphs), atol=1e-8)
 
 
 def test_order_depends_on_ranks_alone() -> None:

@@ -8,11 +8,11 @@ import pytest
 from scipy.stats import kendalltau
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.base import ProbabilisticPredictor
+from nasp_lightning.predictor.base import Probabilistic
 from nasp_lightning.predictor.multiview import MultiView
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.space.chain import Chain
-from tests.predictor.test_gaussian_process import SPACE, problem
+from tests.predictor.problems import SPACE, problem
 
 
 def fitted(labels: Any, graphs: Graphs, **settings: Any) -> MultiView:
@@ -25,7 +25,7 @@ def fitted(labels: Any, graphs: Graphs, **settings: Any) -> MultiView:
 def test_learns_and_keeps_the_labels_scale(targets: str) -> None:
     graphs, labels = problem(600)
     process = fitted(labels[:150], graphs, targets=targets)
-    assert isinstance(process, ProbabilisticPredictor)
+    assert isinstance(process, Probabilistic)
     scores = process.score(graphs)
     assert scores.shape == (600,)
     assert kendalltau(scores[150:], labels[150:])[0] > 0.65
@@ -45,7 +45,8 @@ def test_intervals_hold_new_labels_as_often_as_they_say(targets: str) -> None:
         for level, shares in inside.items():
             low, high = process.interval(held_out, level)
             shares.append(float(((low <= truth) & (truth <= high)).mean()))
-        mean, deviation = process.predict(held_out)
+        found = process.posterior(held_out)
+        mean, deviation = found.mean, found.deviation
         assert ((low < mean) & (mean < high)).all()
         assert 0.4 < deviation.mean() < 1.0  # the noise is 0.5
     for level, shares in inside.items():
@@ -57,7 +58,8 @@ def test_calibration_changes_no_score() -> None:
     set_right = fitted(labels[:80], graphs)
     as_is = fitted(labels[:80], graphs, calibrated=False)
     np.testing.assert_array_equal(set_right.score(graphs), as_is.score(graphs))
-    assert not np.allclose(set_right.predict(graphs)[1], as_is.predict(graphs)[1])
+    before, after = as_is.posterior(graphs), set_right.posterior(graphs)
+    assert not np.allclose(before.deviation, after.deviation)
 
 
 def test_heavy_tails_widen_the_intervals() -> None:

@@ -19,7 +19,7 @@ from nasp_lightning.report.equal_labels import (
     to_markdown,
 )
 from nasp_lightning.report.regret import find_searches, regret_csv, summarise_searches
-from tests.report.test_n_plus_k import write
+from tests.report.searches import write
 
 
 def curve(

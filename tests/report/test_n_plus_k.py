@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,15 +9,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.report.__main__ import main
 from nasp_lightning.report.n_plus_k import view_runs
 from nasp_lightning.report.regret import find_searches, regret_csv, summarise_searches
-from tests.report.test_regret import falling, write_search
-
-
-def write(folder: Path, n: int, k: int, repeats: int = 4, **changes: Any) -> Any:
-    regret = falling(repeats, n + k)
-    settings = {"train_size": n, "top_k": k}
-    changes = {"settings": settings, "anytime": False, "predictor": "siamese", **changes}
-    write_search(folder, regret, search="n_plus_k", name="siamese", **changes)
-    return regret
+from tests.report.searches import falling, write, write_search
 
 
 def test_a_smaller_k_is_read_from_the_same_run(tmp_path: Path) -> None:

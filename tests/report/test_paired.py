@@ -10,7 +10,7 @@ import pytest
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.paired import compare, main, to_csv
 from nasp_lightning.report.regret import SearchRun, find_searches
-from tests.report.test_regret import write_search
+from tests.report.searches import write_search
 
 
 def write(folder: Path, name: str, n: int, final: Any, **changes: Any) -> None:

@@ -12,43 +12,7 @@ import pytest
 from nasp_lightning.report.__main__ import main
 from nasp_lightning.report.regret import _places, find_searches, regret_csv, summarise_searches
 from tests.report.conftest import WriteRun
-
-
-def write_search(folder: Path, regret: Any, **changes: Any) -> Path:
-    """A run of ``job=search`` with that regret ``[R, L]``."""
-    regret = np.asarray(regret, dtype=np.float32)
-    content = {
-        "format": "nasp_lightning.search/1",
-        "config_hash": folder.name,
-        "family_hash": "f" * 12,
-        "data_hash": "d" * 12,
-        "benchmark": "nasbench201",
-        "dataset": "cifar10",
-        "source": "csv",
-        "space_size": 15625,
-        "seed": 0,
-        "search": "random",
-        "settings": {},
-        "anytime": True,
-        "labels": regret.shape[1],
-        "predictor": None,
-        "loss": None,
-        "variant": {},
-        "label_metric": "validation_accuracy",
-        "test_metric": "test_accuracy",
-        "best_reachable": 0.9437,
-        **changes,
-    }
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text("seed: 0\n")
-    (folder / "results.json").write_text(json.dumps(content))
-    np.savez(folder / "curves.npz", regret=regret, best=0.9437 - regret)
-    return folder
-
-
-def falling(repeats: int, labels: int, seed: int = 0) -> Any:
-    start = np.random.default_rng(seed).random((repeats, 1)) * 0.02 + 0.01
-    return start / np.sqrt(np.arange(1, labels + 1))
+from tests.report.searches import falling, write_search
 
 
 def test_seeds_are_put_together(tmp_path: Path):

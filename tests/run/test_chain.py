@@ -15,6 +15,7 @@ from nasp_lightning.job.search import make_strategy
 from nasp_lightning.network.create import create_network
 from nasp_lightning.run import chain
 from nasp_lightning.run.compose import compose_config
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.shipped import conf_dir
 from tests.evaluator.fake_images import SPACE
 
@@ -92,7 +93,7 @@ def test_every_stage_composes(space: str, size: str):
 @pytest.mark.parametrize("space", ["mobilenet", "darts"])
 def test_either_evolution_takes_the_searches_words(space: str, search: str):
     words = [f"+experiment={space}_search", f"search={search}", "search.caps.flops=480e6"]
-    strategy: Any = make_strategy(compose_config(words))
+    strategy: Any = make_strategy(RunInfo.of(compose_config(words)).component("search"))
     assert strategy.caps.limits["flops"] == 480e6
     assert strategy.labels == {"spos": 1_000, "nsga2_score": 10_000}[search]
 

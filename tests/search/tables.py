@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nasp_lightning.benchmark.base import BenchmarkTable
-from nasp_lightning.evaluator.base import Architecture
+from nasp_lightning.evaluator.base import Candidate
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.space.macro import SIZE, Macro
 
@@ -58,7 +58,7 @@ class Linear:
         self.seeds: list[int] = []
         self.sizes: list[int] = []
 
-    def fit(self, architectures: Sequence[Architecture], accuracies: Any, seed: int) -> None:
+    def fit(self, architectures: Sequence[Candidate], accuracies: Any, seed: int) -> None:
         self.seeds.append(seed)
         self.sizes.append(len(architectures))
         inputs = self._inputs(architectures)
@@ -66,16 +66,16 @@ class Linear:
         self.inverse = np.linalg.inv(inputs.T @ inputs + 0.1 * np.eye(inputs.shape[1]))
         self.weights = self.inverse @ inputs.T @ (accuracies - self.mean)
 
-    def score(self, architectures: Sequence[Architecture]) -> Any:
+    def score(self, architectures: Sequence[Candidate]) -> Any:
         return self._inputs(architectures) @ self.weights + self.mean
 
-    def posterior(self, architectures: Sequence[Architecture]) -> tuple[Any, Any]:
+    def posterior(self, architectures: Sequence[Candidate]) -> tuple[Any, Any]:
         inputs = self._inputs(architectures)
         return self.score(architectures), 0.05 * np.sqrt(
             np.einsum("ni,ij,nj->n", inputs, self.inverse, inputs)
         )
 
     @staticmethod
-    def _inputs(architectures: Sequence[Architecture]) -> Any:
+    def _inputs(architectures: Sequence[Candidate]) -> Any:
         codes = np.stack([item.operations for item in architectures])
         return (codes[:, :, None] == np.arange(3)).reshape(len(codes), -1).astype(float)

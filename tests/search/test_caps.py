@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.search.part.caps import Caps
+from nasp_lightning.space.base import Architecture
 from nasp_lightning.space.macro import Macro
 from tests.search.tables import evaluator
 
@@ -19,16 +20,16 @@ class Unlisted(Evaluator):
     def __init__(self) -> None:
         super().__init__(Macro())
 
-    def find(self, operations: Any, adjacency: Any = None) -> Architecture | None:
-        return Architecture(self.space.to_string(operations), operations)
+    def find(self, operations: Any, adjacency: Any = None) -> Candidate | None:
+        return Candidate(self.space.to_string(operations), Architecture(operations))
 
-    def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
+    def sample(self, rng: np.random.Generator, count: int) -> list[Candidate]:
         return self.draw(rng, count, self._accuracies)
 
-    def labels(self, architectures: Sequence[Architecture]) -> tuple[Any, Any]:
+    def labels(self, architectures: Sequence[Candidate]) -> tuple[Any, Any]:
         raise AssertionError("caps ask for no label")
 
-    def cost(self, name: str, architectures: Sequence[Architecture]) -> Any:
+    def cost(self, name: str, architectures: Sequence[Candidate]) -> Any:
         weight = {"flops": 10.0, "parameters": 3.0}[name]
         return np.array([5 + weight * int(item.operations.sum()) for item in architectures])
 

@@ -7,7 +7,7 @@ import pytest
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.search.ranking import Ranking
-from tests.evaluator.test_base import Counting
+from tests.evaluator.counting import Counting
 from tests.search.tables import Linear, evaluator, small
 
 

@@ -6,7 +6,7 @@ import pytest
 from nasp_lightning.error import NaspError
 from nasp_lightning.search.random import expected_accuracy
 from nasp_lightning.search.regularized_evolution import RegularizedEvolution
-from tests.evaluator.test_base import Counting
+from tests.evaluator.counting import Counting
 from tests.search.tables import evaluator
 
 

@@ -83,3 +83,25 @@ def test_boxes_are_named_after_the_operations() -> None:
     skip, wide = Blocks().boxes(np.array([0, 3, 1]))[:2]
     assert (skip.text, skip.kind, skip.size) == ("skip", None, 0)
     assert (wide.text, wide.kind, wide.size) == ("conv7", "conv7", 1)
+
+
+def test_a_fair_sample_holds_every_operation_of_a_layer_once() -> None:
+    class Uneven(Blocks):
+        choices = np.array([4, 2, 1])
+
+    operations, adjacency = Blocks().fair_sample(np.random.default_rng(0))
+    assert adjacency is None
+    assert operations.shape == (4, 3)
+    assert operations.dtype == np.uint8
+    for column in operations.T:
+        assert sorted(column) == [0, 1, 2, 3]
+    drawn = np.stack([Uneven().fair_sample(np.random.default_rng(s))[0] for s in range(50)])
+    assert (np.sort(drawn[:, :, 0], axis=1) == [0, 1, 2, 3]).all()
+    assert (np.sort(drawn[:, :, 1], axis=1) == [0, 0, 1, 1]).all()
+    assert (drawn[:, :, 2] == 0).all()
+    odd = type("Odd", (Blocks,), {"choices": np.array([3, 2, 1])})()
+    twice = [
+        int((odd.fair_sample(np.random.default_rng(s))[0][:, 1] == 0).sum()) for s in range(200)
+    ]
+    assert set(twice) == {1, 2}  # of two codes one comes twice, either as often
+    assert 60 < twice.count(2) < 140

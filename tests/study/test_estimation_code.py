@@ -15,16 +15,19 @@ from torch import nn
 
 import nasp_lightning.job.search as search_job
 from nasp_lightning.benchmark import load_benchmark
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.base import EstimationCode
 from nasp_lightning.job import train_predictor
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.variant import variant
 from nasp_lightning.space.base import Graphs, Shape
-from nasp_lightning.study.estimation_code import code_costs, code_name, make_code
-from tests.job.test_train_predictor import EVERY_EPOCH, predictions
+from nasp_lightning.study.estimation_code import code_costs
+from nasp_lightning.study.settings import StudySettings
+from tests.job.killing import EVERY_EPOCH, predictions
 from tests.tiny import compose_config, csv_words, nasp, tiny_table, write_csv
 
-HERE = "tests.job.test_estimation_code"
+HERE = "tests.study.test_estimation_code"
 NETWORKS = "tests.estimation_code.networks"
 SMALL = (
     *("predictor.hidden=8", "predictor.top=9", "predictor.training_top=4"),
@@ -38,11 +41,18 @@ fork = multiprocessing.get_context("fork")
 NANO = "+experiment=tinynano_siamese_bts"
 
 
+def code_of(table: BenchmarkTable, *words: str) -> EstimationCode:
+    chosen = StudySettings.of(RunInfo.of(compose_config(*words))).code
+    assert chosen is not None
+    return chosen.build(table=table)
+
+
 def test_an_experiment_without_its_code() -> None:
     """What an experiment sets in the group means nothing with ``estimation_code=none``."""
     config = compose_config(NANO, "estimation_code=none", "+estimation_code.epochs=2")
-    assert make_code(config, tiny_table()) is None
-    assert code_name(config) is None
+    settings = StudySettings.of(RunInfo.of(config))
+    assert settings.code is None
+    assert settings.code_name is None
     assert variant(config).get("estimation_code") is None
 
 
@@ -58,22 +68,21 @@ def test_an_experiment_without_its_code() -> None:
     ],
 )
 def test_every_code_of_tiny_nanobench_and_its_cost(words: tuple[str, ...], cost: float) -> None:
-    code = make_code(compose_config(NANO, *words), load_benchmark("tinynano"))
-    assert code is not None
+    code = code_of(load_benchmark("tinynano"), NANO, *words)
     assert code.cost == pytest.approx(cost)
 
 
 def test_other_networks_than_the_labels_are_told(caplog: pytest.LogCaptureFixture) -> None:
     table = load_benchmark("tinynano")
     with caplog.at_level(logging.WARNING):
-        make_code(compose_config(NANO, "estimation_code=train"), table)
+        code_of(table, NANO, "estimation_code=train")
     assert "other networks" in caplog.text
     caplog.clear()
     own = table.provenance["training"]["network"]["options"]
     words = [f"+estimation_code.network.{name}={value}" for name, value in own.items()]
     words = [word.replace("+", "++") for word in words]
     with caplog.at_level(logging.WARNING):
-        make_code(compose_config(NANO, "estimation_code=train", *words), table)
+        code_of(table, NANO, "estimation_code=train", *words)
     assert not caplog.text
 
 
@@ -216,7 +225,7 @@ def test_a_cost_that_is_not_stated(tmp_path: Path, capsys: pytest.CaptureFixture
     assert (results["code_cost"], results["code_labels"], results["budget"]) == (None,) * 3
     assert results["queried_codes"] > 20
     assert "their cost is not stated" in " ".join(capsys.readouterr().out.split())
-    assert code_costs(None, 0, 20)["budget"] == 20
+    assert code_costs(None, 0, 20).budget == 20
 
 
 @pytest.mark.parametrize("predictor", ["tnasp", "gaussian_process"])
@@ -318,7 +327,7 @@ def test_a_killed_run_reads_its_codes_again_and_is_the_unbroken_one(tmp_path: Pa
     whole, folder = run(config("once"), tmp_path / "whole"), tmp_path / "killed"
     for epoch in (1, 5, 8):
         doomed = config("again")
-        target = "tests.job.test_train_predictor.Killer"
+        target = "tests.job.killing.Killer"
         doomed["callbacks"]["killer"] = {"_target_": target, "epoch": epoch}
         child = fork.Process(target=run, args=(doomed, folder))
         child.start()

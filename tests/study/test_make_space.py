@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.neural_predictor import NeuralPredictor
 from nasp_lightning.predictor.tnasp import TNASP
-from nasp_lightning.study.parts import make_space
+from nasp_lightning.run.config import Component
+from nasp_lightning.space.base import Space
+from nasp_lightning.study.settings import make_space
 
 TARGET = "nasp_lightning.space.nasbench201.NASBench201"
 ONE = "nasp_lightning.space.nasbench101.NASBench101"
@@ -26,14 +26,13 @@ ONE = "nasp_lightning.space.nasbench101.NASBench101"
     ],
 )
 def test_choice(target: str, asked: str | None, predictor: type, expected: str) -> None:
-    config = {"space": {"_target_": target, "encoding": asked}}
-    make_predictor = functools.partial(predictor)
-    assert make_space(config, make_predictor).encoding == expected
-    assert make_space(config, predictor).encoding == expected
+    chosen = {"_target_": f"{predictor.__module__}.{predictor.__qualname__}"}
+    space: Component[Space] = Component("space", {"_target_": target, "encoding": asked})
+    assert make_space(space, Component("predictor", chosen)).encoding == expected
 
 
 def test_unknown_encoding_is_refused() -> None:
-    config = {"space": {"_target_": TARGET, "encoding": "path"}}
+    space: Component[Space] = Component("space", {"_target_": TARGET, "encoding": "path"})
     with pytest.raises(Exception, match=r"space\.encoding=edge\|node") as raised:
-        make_space(config, TNASP)
-    assert isinstance(raised.value.__cause__ or raised.value, NaspError)
+        make_space(space, None)
+    assert isinstance(raised.value, NaspError)

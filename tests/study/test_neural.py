@@ -13,9 +13,12 @@ from hydra.utils import instantiate
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.supervised import Supervised
 from nasp_lightning.job.train_predictor import run
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.predictor.part.scoring import score_all
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.study.neural import fit, make_task
-from nasp_lightning.study.parts import make_data, make_space
+from nasp_lightning.study.settings import StudySettings
+from nasp_lightning.study.study import Study, new_predictor
 from nasp_lightning.task.loss import mse
 from nasp_lightning.task.predictor import PredictorTask
 from nasp_lightning.task.schedule import cosine
@@ -24,9 +27,10 @@ from tests.tiny import make_config, tiny_table
 
 def test_the_fit_is_the_bare_loop_bit_for_bit(tmp_path: Path) -> None:
     config = make_config("trainer.max_epochs=4")
-    make_predictor = instantiate(config["predictor"])
-    data = make_data(config, tiny_table(), make_space(config, make_predictor))
-    predictor = make_predictor(shape=data.shape)
+    settings = StudySettings.of(RunInfo.of(config))
+    data = Study.open(settings, tiny_table()).data
+    predictor = new_predictor(settings.predictor, data)
+    assert isinstance(predictor, GradientPredictor)
     bare = copy.deepcopy(predictor)
 
     optimizer = instantiate(config["optimizer"])(bare.parameters())
@@ -44,10 +48,10 @@ def test_the_fit_is_the_bare_loop_bit_for_bit(tmp_path: Path) -> None:
             mse(scores, data.training_labels[chosen]).backward()
             optimizer.step()
 
-    task, framework = make_task(config, predictor, data), Supervised()
+    task, framework = make_task(settings, predictor, data), Supervised()
     epochs = framework.prepare(task, data, 4)
     torch.manual_seed(1)
-    fit(config, tmp_path, task, data, framework, epochs)
+    fit(settings, tmp_path, task, data, framework, epochs)
     for ours, theirs in zip(predictor.parameters(), bare.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -56,7 +60,7 @@ def test_a_checkpoint_loads_back_as_the_predictor_it_was(tmp_path: Path) -> None
     config = make_config("trainer.max_epochs=2")
     run(config, tmp_path, tiny_table())
     task = PredictorTask.load(tmp_path / "checkpoint.ckpt")
-    data = make_data(config, tiny_table(), make_space(config, instantiate(config["predictor"])))
+    data = Study.open(StudySettings.of(RunInfo.of(config)), tiny_table()).data
     mean, std = task.hparams["label_scale"]
     scores = score_all(task.predictor, data.graphs).numpy() * std + mean
     with np.load(tmp_path / "predictions.npz") as saved:

@@ -10,25 +10,20 @@ import pytest
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.metric.functional import kendall_tau
-from nasp_lightning.study.surrogate import TableSurrogate, logit_moments
+from nasp_lightning.predictor.base import adopt
+from nasp_lightning.run.config import RunInfo
+from nasp_lightning.study.settings import StudySettings
+from nasp_lightning.study.surrogate import TableSurrogate
 from tests.framework.runs import Stuck
-from tests.job.test_search import make_words
+from tests.job.searches import make_words
 from tests.tiny import space, tiny_table
 
 
 def make(tmp_path: Path, *words: str) -> tuple[TableSurrogate, TableEvaluator]:
     table = tiny_table()
     config = make_words("job=search", *words)
-    return TableSurrogate(config, table, space(), tmp_path), TableEvaluator(table, space())
-
-
-def test_logit_moments_against_sampling():
-    rng = np.random.default_rng(0)
-    mean, deviation = np.array([-1.0, 0.5, 3.0]), np.array([0.2, 1.0, 0.5])
-    drawn = 1 / (1 + np.exp(-(mean + deviation * rng.standard_normal((200_000, 3)))))
-    expected, spread = logit_moments(mean, deviation)
-    np.testing.assert_allclose(expected, drawn.mean(axis=0), atol=2e-3)
-    np.testing.assert_allclose(spread, drawn.std(axis=0), atol=2e-3)
+    surrogate = TableSurrogate(StudySettings.of(RunInfo.of(config)), table, space(), tmp_path)
+    return surrogate, TableEvaluator(table, space())
 
 
 def test_the_posterior_is_on_the_scale_of_accuracies(tmp_path: Path):
@@ -72,7 +67,7 @@ def test_a_predictor_that_is_not_sure_of_itself_is_refused(tmp_path: Path):
 
 def test_patience_ends_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     surrogate, evaluator = make(tmp_path, "trainer.max_epochs=60", "task.patience=2")
-    surrogate.make_predictor = lambda shape: Stuck()
+    monkeypatch.setattr(surrogate, "_new_predictor", lambda: adopt(Stuck(), "stuck"))
     order = Counting(surrogate.data.epoch_order)
     monkeypatch.setattr(surrogate.data, "epoch_order", order)
     surrogate.fit(evaluator.everything[:20], evaluator.row_labels[:20], seed=0)

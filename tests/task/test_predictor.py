@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import AdoptedModule, GradientPredictor
 from nasp_lightning.predictor.bonas import BONAS
+from nasp_lightning.predictor.gaussian_process import GaussianProcess
 from nasp_lightning.predictor.siamese import Siamese
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.task.loss import logistic
@@ -18,7 +20,7 @@ from nasp_lightning.task.schedule import cosine
 from tests.tiny import space, tiny_table
 
 
-class Linear(nn.Module):
+class Linear(GradientPredictor):
     """A linear predictor of the operations."""
 
     def __init__(self) -> None:
@@ -145,3 +147,17 @@ def test_another_loss_of_its_own_stays() -> None:
     for loss in ("logistic", "hinge"):
         with pytest.raises(NaspError, match=f"task.loss={loss}: BONAS has a loss of its own"):
             PredictorTask(made, loss=loss)
+
+
+def test_a_plain_module_is_adopted() -> None:
+    plain = nn.Linear(1, 1)
+    task = PredictorTask(plain)
+    assert isinstance(task.predictor, AdoptedModule)
+    assert task.predictor.module is plain
+    assert list(task.state_dict()) == ["predictor.module.weight", "predictor.module.bias"]
+
+
+def test_what_is_not_trained_by_gradients_is_refused() -> None:
+    made = GaussianProcess(space().shape)
+    with pytest.raises(NaspError, match="GaussianProcess has no gradient training"):
+        PredictorTask(made)  # type: ignore[arg-type]

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from nasp_lightning.data.base import ImageBatch
 from nasp_lightning.data.images import ImageData
 from nasp_lightning.error import NaspError
+from nasp_lightning.network.supernet import Supernet
 from nasp_lightning.space.chain import Chain
 from nasp_lightning.task.classifier import Classifier
-from nasp_lightning.task.supernet import SupernetTask, batch_statistics, fair_sample
-from tests.task.test_classifier import batch_of, fit, folder, sgd  # noqa: F401
+from nasp_lightning.task.supernet import SupernetTask, batch_statistics
+from tests.task.classifiers import batch_of, fit, folder, sgd  # noqa: F401
 
 
 class TinyChain(Chain):
@@ -24,10 +25,9 @@ class TinyChain(Chain):
     name = "tiny_chain"
     operation_names = ("a", "b", "c")
     layers = 3
-    choices = (3, 3, 3)
 
 
-class TinySupernet(nn.Module):
+class TinySupernet(Supernet):
     """A stand-in: each operation is a convolution of its own."""
 
     drop_path_rate = 0.0
@@ -49,6 +49,9 @@ class TinySupernet(nn.Module):
         return logits
 
     def subnet(self, operations: Any, adjacency: Any = None) -> nn.Module:
+        raise NotImplementedError
+
+    def costs(self, operations: Any, adjacency: Any = None, image: Any = None) -> Any:
         raise NotImplementedError
 
 
@@ -125,37 +128,6 @@ def test_strict_fairness_clips_the_step(folder: Path) -> None:  # noqa: F811
         for new, old in zip(task.network.parameters(), before.parameters(), strict=True)
     ]
     assert float(torch.stack(moved).sum().sqrt()) == pytest.approx(0.01, rel=1e-3)
-
-
-def test_a_fair_sample_holds_every_operation_once() -> None:
-    space: Any = TinyChain()
-    operations, adjacency = fair_sample(space, np.random.default_rng(0))
-    assert adjacency is None
-    assert operations.shape == (3, 3)
-    assert operations.dtype == np.uint8
-    for column in operations.T:
-        assert sorted(column) == [0, 1, 2]
-    space.choices = (3, 2, 1)
-    drawn = np.stack([fair_sample(space, np.random.default_rng(seed))[0] for seed in range(200)])
-    assert (np.sort(drawn[:, :, 0], axis=1) == [0, 1, 2]).all()
-    twice = (drawn[:, :, 1] == 0).sum(1)  # of two codes one comes twice, either as often
-    assert set(twice.tolist()) == {1, 2}
-    assert 60 < (twice == 2).sum() < 140
-    assert (drawn[:, :, 2] == 0).all()
-
-
-def test_the_spaces_own_fair_sample_is_taken() -> None:
-    class Own(TinyChain):
-        def fair_sample(self, rng: np.random.Generator) -> Any:
-            return np.zeros((2, 3), np.uint8), None
-
-    assert fair_sample(Own(), np.random.default_rng(0))[0].shape == (2, 3)
-
-    class Without(Chain):
-        name, operation_names, layers = "without", ("a",), 2
-
-    with pytest.raises(NaspError, match="the space without has no layers of choices"):
-        fair_sample(Without(), np.random.default_rng(0))
 
 
 def test_a_batchs_own_statistics_leave_the_running_ones_alone() -> None:

@@ -261,6 +261,8 @@ def convert(
     path: Path, plan: ColumnMap, *, benchmark: str, source: str, sha256: str
 ) -> BenchmarkTable:
     """Read a CSV by a map of columns: see :func:`load_table`."""
+    from nasp_lightning.space.base import Indexed
+
     space = find_space(plan["space"])
     content = read_csv(path, plan.get("delimiter", ","))
     operations, adjacency, keys = read_architectures(content, plan["architecture"], space, path)
@@ -276,7 +278,7 @@ def convert(
             ("curves", plan.get("curves")),
         )
     }
-    size = getattr(space, "size", None)
+    size = space.size
     table = BenchmarkTable(
         space=plan["space"],
         operations=operations,
@@ -296,8 +298,9 @@ def convert(
         },
         **groups,
     )
-    index_of = getattr(space, "index_of", None)
-    return table if index_of is None else reordered(table, np.argsort(index_of(operations)))
+    if not isinstance(space, Indexed):
+        return table
+    return reordered(table, np.argsort(space.index_of(operations)))
 
 
 def joined(table: BenchmarkTable, other: BenchmarkTable) -> BenchmarkTable:

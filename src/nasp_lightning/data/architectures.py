@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +15,9 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 
 from nasp_lightning.array import Array
-from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.data.code_source import CodeSource as CodeSource
-from nasp_lightning.data.labels import FAILED_TEST, check_accuracies, mean_run, training_labels
+from nasp_lightning.data.labels import Labels, LabelScale
 from nasp_lightning.data.proxies import extra_inputs
 from nasp_lightning.data.split import Indices, make_split
 from nasp_lightning.error import NaspError, check_whole
@@ -96,6 +96,7 @@ class ArchitectureData(LightningDataModule):
 
     Attributes:
         graphs: the whole space, encoded.
+        scale: of the labels; a framework or a search that buys labels sets it anew.
         coded: ``[N]`` bool, whose extra inputs were used so far.
         code_seconds: that finding or computing the codes took.
         shape: sizes of the encoding, with the number of extra inputs.
@@ -125,7 +126,7 @@ class ArchitectureData(LightningDataModule):
         batch_size: int = 10,
         drop_last: bool = True,
         normalisation: str = "train",
-        published_normalisation: dict[str, Any] | None = None,
+        published_normalisation: Mapping[str, Sequence[float]] | None = None,
         monitor_size: int = 1000,
         features: Sequence[str] | None = None,
         proxies: str | Path | None = None,
@@ -138,9 +139,10 @@ class ArchitectureData(LightningDataModule):
         self.batch_size, self.drop_last = batch_size, drop_last
         self.train_size, self.test_size = train_size, test_size
         self.validation_size, self.train_on_validation = validation_size, train_on_validation
-        self.train_metric, self.test_metric = self._choose_metrics(reduction)
-        self.all_labels = training_labels(self._values(self.train_metric), reduction, failed_below)
-        self.true_accuracy = self._truth(failed_below)
+        labels = Labels.read(table, dataset, epochs, reduction, failed_below)
+        self.train_metric = Metric(labels.label_metric, reduction)
+        self.test_metric = Metric(labels.test_metric, labels.test_reduction)
+        self.all_labels, self.true_accuracy = labels.training(), labels.truth()
         self.graphs = space.encode(table.operations, table.adjacency)
         self.shape: Shape = space.shape
         self.code, self.coded = code, np.zeros(len(table), dtype=bool)
@@ -174,7 +176,7 @@ class ArchitectureData(LightningDataModule):
             if self.train_on_validation
             else self.split.train
         )
-        self.mean, self.std = self._normalisation(*self._normalised_by)
+        self.scale = self._label_scale(*self._normalised_by)
         self.training_indices = torch.from_numpy(self.train_indices)
         self.training_labels = self.normalise(self.all_labels[self.train_indices])
         generator = np.random.default_rng([seed, 1])
@@ -207,55 +209,40 @@ class ArchitectureData(LightningDataModule):
             )
         return torch.full((len(self.table), self.code.length), torch.nan)
 
-    def _choose_metrics(self, reduction: str) -> tuple[Metric, Metric]:
-        validation = metric_name(self.dataset, "validation_accuracy", self.epochs)
-        test = metric_name(self.dataset, "test_accuracy", self.epochs)
-        if self.dataset not in self.table.datasets():
-            raise NaspError(
-                f"benchmark.dataset={self.dataset}: this source has "
-                + ", ".join(self.table.datasets())
-            )
-        has_validation, has_test = validation in self.table.metrics, test in self.table.metrics
-        if not has_validation and not has_test:
-            have = ", ".join(sorted(self.table.metrics))
-            raise NaspError(
-                f"benchmark.epochs={self.epochs}: this source has no accuracy of {self.dataset} "
-                f"at that budget; it has {have}"
-            )
-        train = "validation_accuracy" if has_validation else "test_accuracy"
-        if has_validation and has_test:
-            return Metric(train, reduction), Metric("test_accuracy", "mean")
-        return Metric(train, reduction), Metric(train, reduction)
-
-    def _values(self, metric: Metric) -> Array:
-        return self.table.metric(metric_name(self.dataset, metric.quantity, self.epochs))
-
-    def _truth(self, failed_below: float | None) -> Array:
-        """``[N]`` what the ranking is compared with; failed architectures are part of the space."""
-        values = self._values(self.test_metric)
-        if self.test_metric.quantity == self.train_metric.quantity:
-            return training_labels(values, self.test_metric.reduction, None)
-        check_accuracies(values)
-        return mean_run(values, None if failed_below is None else FAILED_TEST)
-
-    def _normalisation(self, kind: str, published: dict[str, Any]) -> tuple[float, float]:
+    def _label_scale(self, kind: str, published: Mapping[str, Sequence[float]]) -> LabelScale:
         if kind == "published":
             if self.dataset not in published:
                 raise NaspError(
                     f"data.normalisation=published: no published constants for {self.dataset}; "
                     "use data.normalisation=train"
                 )
-            mean, std = published[self.dataset]
-            return float(mean), float(std)
+            mean, deviation = published[self.dataset]
+            return LabelScale(float(mean), float(deviation))
         if kind != "train":
             raise NaspError(f"data.normalisation={kind}: choose train or published")
-        labels = self.all_labels[self.train_indices]
-        std = float(labels.std())
-        return float(labels.mean()), std if std > 0 else 1.0
+        return LabelScale.of(self.all_labels[self.train_indices])
+
+    @property
+    def mean(self) -> float:
+        """Of the labels' scale."""
+        return self.scale.mean
+
+    @mean.setter
+    def mean(self, mean: float) -> None:
+        self.scale = replace(self.scale, mean=mean)
+
+    @property
+    def std(self) -> float:
+        """Deviation of the labels' scale."""
+        return self.scale.deviation
+
+    @std.setter
+    def std(self, deviation: float) -> None:
+        self.scale = replace(self.scale, deviation=deviation)
 
     def normalise(self, accuracy: Array) -> Tensor:
         """Accuracies as float32 labels of zero mean and unit deviation."""
-        return torch.from_numpy((accuracy - self.mean) / self.std).float()
+        return torch.from_numpy(self.scale.normalise(accuracy)).float()
 
     def set_training(self, indices: Tensor, labels: Tensor) -> None:
         """Replace the training set, from the next epoch on.
@@ -332,7 +319,7 @@ class ArchitectureData(LightningDataModule):
 
         return score_all(predictor, graphs, device=device, codes=codes)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Whose extra inputs were used, for a run that goes on after a kill."""
         if self.graphs.features is None:
             return {}
@@ -353,6 +340,8 @@ class ArchitectureData(LightningDataModule):
         """Batches of the training set."""
         return ResidentLoader(self)
 
-    def transfer_batch_to_device(self, batch: Batch, device: Any, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
         """Batches are cut from tensors that are on the device already."""
         return batch

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
 
 Indices = npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ def make_split(
     One permutation of the space is drawn; the first ``train_size`` eligible rows train, the next
     ``validation_size`` validate, and a numeric ``test_size`` takes the next testable ones. So for
     one seed the sets of all methods agree, and the smaller training sets are part of the larger.
-    (The published splits are one permutation for each size from one RandomState; facts 1.3.)
+    (TNASP's published splits are one permutation for each size, from one RandomState.)
 
     Args:
         eligible: ``[N]`` rows with a training label.
@@ -86,5 +86,5 @@ def make_split(
     return Split(_int64(train), _int64(validation), _int64(test))
 
 
-def _int64(array: npt.NDArray[Any]) -> Indices:
+def _int64(array: Array) -> Indices:
     return np.ascontiguousarray(array, dtype=np.int64)

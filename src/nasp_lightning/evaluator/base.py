@@ -1,34 +1,55 @@
-"""What every evaluator does: it answers how good an architecture is, and counts what that cost."""
+"""What every evaluator does: it answers how good an architecture is, and counts what that cost.
+
+An evaluator of one's own has :meth:`Evaluator.find`, :meth:`Evaluator.sample` and
+:meth:`Evaluator.labels`; all else has a default.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Space
+from nasp_lightning.space.base import Architecture, Space, stacked, unstacked
 
 ATTEMPTS = 100  # mutations or draws until one can be evaluated
 STEPS = 200  # of a descent to the cheapest architecture
 
 
 @dataclass(frozen=True, eq=False)
-class Architecture:
-    """One point of the space that an evaluator knows how to evaluate.
+class Candidate:
+    """An architecture that an evaluator knows how to evaluate.
 
     Attributes:
         key: equal for equal architectures, such as the row of a table.
-        operations: ``[T]`` uint8.
-        adjacency: ``[V, V]`` uint8, or None where the topology is fixed.
+        architecture: of the space.
     """
 
     key: Hashable
-    operations: Array = field(repr=False)
-    adjacency: Array | None = field(default=None, repr=False)
+    architecture: Architecture
+
+    def __repr__(self) -> str:
+        """Its key alone."""
+        return f"Candidate(key={self.key!r})"
+
+    @property
+    def operations(self) -> Array:
+        """``[T]`` uint8."""
+        return self.architecture.operations
+
+    @property
+    def adjacency(self) -> Array | None:
+        """``[V, V]`` uint8, or None where the topology is fixed."""
+        return self.architecture.adjacency
+
+
+def arrays_of(candidates: Sequence[Candidate]) -> tuple[Array, Array | None]:
+    """Native arrays ``[N, T]`` and ``[N, V, V]`` (or None) of candidates."""
+    return stacked([item.architecture for item in candidates])
 
 
 class Evaluator(ABC):
@@ -41,12 +62,16 @@ class Evaluator(ABC):
         budget: labels that may be used; None for no bound.
 
     Attributes:
+        failed_below: label under which a training failed, so that nothing is learnt from it; None:
+            none did.
         labels_used: how many architectures were evaluated.
         seconds: what their training took, or None where that is not known.
 
     Raises:
         NaspError: if the budget is not a positive number.
     """
+
+    failed_below: float | None = None
 
     def __init__(self, space: Space, budget: int | None = None) -> None:
         if budget is not None and (
@@ -59,7 +84,7 @@ class Evaluator(ABC):
     def reset(self) -> None:
         """Forget all evaluations, as for the next repeat of a search."""
         self._accuracies: dict[Hashable, float] = {}
-        self._architectures: list[Architecture] = []
+        self._architectures: list[Candidate] = []
         self.seconds: float | None = 0.0
 
     @property
@@ -68,7 +93,7 @@ class Evaluator(ABC):
         return len(self._accuracies)
 
     @property
-    def history(self) -> list[Architecture]:
+    def history(self) -> list[Candidate]:
         """The evaluated architectures, in the order in which they were."""
         return list(self._architectures)
 
@@ -78,7 +103,7 @@ class Evaluator(ABC):
         return np.array(list(self._accuracies.values()), dtype=np.float64)
 
     @property
-    def everything(self) -> list[Architecture] | None:
+    def everything(self) -> list[Candidate] | None:
         """All architectures that can be evaluated, where they can be listed."""
         return None
 
@@ -87,31 +112,30 @@ class Evaluator(ABC):
         """Number of architectures that can be evaluated, or None where nobody knows."""
         return None
 
-    def known(self, architecture: Architecture) -> bool:
+    def known(self, architecture: Candidate) -> bool:
         """Whether it was evaluated already, so that asking again is free."""
         return architecture.key in self._accuracies
 
     @abstractmethod
-    def find(self, operations: Array, adjacency: Array | None = None) -> Architecture | None:
+    def find(self, operations: Array, adjacency: Array | None = None) -> Candidate | None:
         """The architecture of native arrays ``[T]``, ``[V, V]``; None if it has no label."""
 
     @abstractmethod
-    def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
+    def sample(self, rng: np.random.Generator, count: int) -> list[Candidate]:
         """``count`` distinct architectures that were not evaluated yet, drawn uniformly."""
 
     def draw(
         self, rng: np.random.Generator, count: int, besides: Collection[Hashable] = ()
-    ) -> list[Architecture]:
+    ) -> list[Candidate]:
         """``count`` distinct architectures drawn from the space, none of the keys ``besides``.
 
         Raises:
             NaspError: if so many others were not found.
         """
-        found: dict[Hashable, Architecture] = {}
+        found: dict[Hashable, Candidate] = {}
         for _ in range(ATTEMPTS):
-            operations, adjacency = self.space.sample(rng, max(count, 1))
-            for row, codes in enumerate(operations):
-                item = self.find(codes, None if adjacency is None else adjacency[row])
+            for drawn in unstacked(*self.space.sample(rng, max(count, 1))):
+                item = self.find(*drawn)
                 if item is not None and item.key not in besides and len(found) < count:
                     found.setdefault(item.key, item)
             if len(found) >= count:
@@ -122,10 +146,10 @@ class Evaluator(ABC):
         )
 
     @abstractmethod
-    def labels(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+    def labels(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
         """Accuracy and seconds (NaN: not known) ``[n]`` of architectures, counted by no one."""
 
-    def cost(self, name: str, architectures: Sequence[Architecture]) -> Array:
+    def cost(self, name: str, architectures: Sequence[Candidate]) -> Array:
         """``[n]`` cost that needs no label, such as ``parameters``.
 
         Raises:
@@ -133,7 +157,7 @@ class Evaluator(ABC):
         """
         raise NaspError(f"search.cost={name}: this evaluator knows no cost of architectures")
 
-    def evaluate(self, architectures: Sequence[Architecture]) -> Array:
+    def evaluate(self, architectures: Sequence[Candidate]) -> Array:
         """``[n]`` float64 accuracies; each architecture counts once.
 
         Raises:
@@ -154,26 +178,23 @@ class Evaluator(ABC):
             self.seconds = self.seconds + total if known and self.seconds is not None else None
         return np.array([self._accuracies[item.key] for item in architectures], dtype=np.float64)
 
-    def mutate(self, rng: np.random.Generator, architecture: Architecture) -> Architecture:
+    def mutate(self, rng: np.random.Generator, candidate: Candidate) -> Candidate:
         """A mutant that can be evaluated; where none is found, a random architecture."""
         for _ in range(ATTEMPTS):
-            mutant = self.find(
-                *self.space.mutate(rng, architecture.operations, architecture.adjacency)
-            )
+            mutant = self.find(*self.space.mutate(rng, *candidate.architecture))
             if mutant is not None:
                 return mutant
         return self.sample(rng, 1)[0]
 
     def crossover(
-        self, rng: np.random.Generator, first: Architecture, second: Architecture
-    ) -> Architecture | None:
+        self, rng: np.random.Generator, first: Candidate, second: Candidate
+    ) -> Candidate | None:
         """A child of two architectures; None if it cannot be evaluated."""
-        pairs = [(parent.operations, parent.adjacency) for parent in (first, second)]
-        return self.find(*self.space.crossover(rng, pairs[0], pairs[1]))
+        return self.find(*self.space.crossover(rng, first.architecture, second.architecture))
 
     def least(
-        self, rng: np.random.Generator, measure: Callable[[Sequence[Architecture]], Array]
-    ) -> Architecture:
+        self, rng: np.random.Generator, measure: Callable[[Sequence[Candidate]], Array]
+    ) -> Candidate:
         """The architecture of the least ``measure`` ``[n]``, which costs no label.
 
         Of all, where they can be listed; else by a descent over mutants, which finds it where

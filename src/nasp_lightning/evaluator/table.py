@@ -10,18 +10,17 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
-from nasp_lightning.data.labels import FAILED_TEST, check_accuracies, mean_run, training_labels
+from nasp_lightning.data.labels import Labels, mean_run
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.space.base import Space
+from nasp_lightning.evaluator.base import Candidate, Evaluator
+from nasp_lightning.space.base import Architecture, Keyed, Space, unstacked
 
 
 class TableEvaluator(Evaluator):
@@ -61,9 +60,9 @@ class TableEvaluator(Evaluator):
         super().__init__(space, budget)
         self.table, self.dataset, self.epochs = table, dataset, epochs
         self.reduction, self.failed_below = reduction, failed_below
-        self.label_metric, self.test_metric = self._choose_metrics()
-        self.row_labels = self._read_labels()
-        self.truth = mean_run(self._values(self.test_metric), self._failed_test())
+        labels = Labels.read(table, dataset, epochs, reduction, failed_below)
+        self.label_metric, self.test_metric = labels.label_metric, labels.test_metric
+        self.row_labels, self.truth = labels.answers(), labels.mean_test()
         self.rows = np.flatnonzero(~np.isnan(self.row_labels) & ~np.isnan(self.truth))
         if not len(self.rows):
             raise NaspError(
@@ -84,11 +83,11 @@ class TableEvaluator(Evaluator):
         return float(self.truth[self.rows].max())
 
     @cached_property
-    def everything(self) -> list[Architecture]:
+    def everything(self) -> list[Candidate]:
         """The architectures of ``rows``."""
         return [self._architecture(int(row)) for row in self.rows]
 
-    def architectures(self, rows: Array) -> list[Architecture]:
+    def architectures(self, rows: Array) -> list[Candidate]:
         """Architectures of rows of the table.
 
         Raises:
@@ -115,10 +114,7 @@ class TableEvaluator(Evaluator):
             NaspError: if one is no architecture of the space, or the table does not have it.
         """
         self.space.validate(operations, adjacency)
-        found = [
-            self.find(codes, None if adjacency is None else adjacency[number])
-            for number, codes in enumerate(operations)
-        ]
+        found = [self.find(*item) for item in unstacked(operations, adjacency)]
         missing = [number for number, item in enumerate(found) if item is None]
         if missing:
             raise NaspError(
@@ -127,12 +123,12 @@ class TableEvaluator(Evaluator):
             )
         return self.evaluate([item for item in found if item is not None])
 
-    def find(self, operations: Array, adjacency: Array | None = None) -> Architecture | None:
+    def find(self, operations: Array, adjacency: Array | None = None) -> Candidate | None:
         """The table's architecture equal, or isomorphic where the table says so, to the arrays."""
         row = self._index.get(self._key(operations, adjacency))
         return None if row is None or not self._usable[row] else self._architecture(row)
 
-    def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
+    def sample(self, rng: np.random.Generator, count: int) -> list[Candidate]:
         """``count`` distinct rows that were not evaluated yet, drawn uniformly.
 
         Raises:
@@ -142,7 +138,7 @@ class TableEvaluator(Evaluator):
 
     def draw(
         self, rng: np.random.Generator, count: int, besides: Collection[Hashable] = ()
-    ) -> list[Architecture]:
+    ) -> list[Candidate]:
         """``count`` distinct rows drawn uniformly, none of the rows ``besides``.
 
         Raises:
@@ -157,12 +153,12 @@ class TableEvaluator(Evaluator):
         drawn = rng.choice(self.rows, size=count + len(used), replace=False)
         return [self._architecture(int(row)) for row in drawn if int(row) not in used][:count]
 
-    def labels(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+    def labels(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
         """Label and seconds ``[n]``; of an architecture that failed, the mean of its runs."""
         rows = rows_of(architectures)
         return self.row_labels[rows], self._seconds[rows]
 
-    def cost(self, name: str, architectures: Sequence[Architecture]) -> Array:
+    def cost(self, name: str, architectures: Sequence[Candidate]) -> Array:
         """``[n]`` float64 of the table's costs, such as ``parameters`` or ``flops``."""
         if name not in self.table.costs:
             have = ", ".join(sorted(self.table.costs)) or "none"
@@ -174,63 +170,28 @@ class TableEvaluator(Evaluator):
             raise NaspError(f"search.cost={name}: some architectures have no value in this source")
         return values.astype(np.float64)
 
-    def _architecture(self, row: int) -> Architecture:
+    def _architecture(self, row: int) -> Candidate:
         adjacency = self.table.adjacency
-        return Architecture(
-            row, self.table.operations[row], None if adjacency is None else adjacency[row]
-        )
+        matrix = None if adjacency is None else adjacency[row]
+        return Candidate(row, Architecture(self.table.operations[row], matrix))
+
+    def _key(self, operations: Array, adjacency: Array | None) -> bytes:
+        """Equal for architectures that the table holds as one."""
+        if self._keyed is not None and adjacency is not None:
+            return bytes(self._keyed.key(operations, adjacency))
+        return _bytes(operations, adjacency)
+
+    @property
+    def _keyed(self) -> Keyed | None:
+        """The space, where the table holds its keys."""
+        return self.space if self.table.keys is not None and isinstance(self.space, Keyed) else None
 
     @cached_property
-    def _key(self) -> Callable[[Array, Array | None], Hashable]:
-        space: Any = self.space
-        if self.table.keys is not None and hasattr(space, "key"):
-            return lambda operations, adjacency: bytes(space.key(operations, adjacency))
-        if hasattr(space, "index_of"):
-            return lambda operations, adjacency: int(space.index_of(operations[None])[0])
-        return _bytes
-
-    @cached_property
-    def _index(self) -> dict[Hashable, int]:
-        space: Any = self.space
-        keys: list[Hashable]
-        if self.table.keys is not None and hasattr(space, "key"):
-            keys = [bytes(key) for key in self.table.keys]
-        elif hasattr(space, "index_of"):
-            keys = space.index_of(self.table.operations).tolist()
-        else:
-            adjacency = self.table.adjacency
-            keys = [
-                _bytes(codes, None if adjacency is None else adjacency[row])
-                for row, codes in enumerate(self.table.operations)
-            ]
-        return {key: row for row, key in enumerate(keys)}
-
-    def _values(self, quantity: str) -> Array:
-        return self.table.metric(metric_name(self.dataset, quantity, self.epochs))
-
-    def _choose_metrics(self) -> tuple[str, str]:
-        known = [
-            quantity
-            for quantity in ("validation_accuracy", "test_accuracy")
-            if metric_name(self.dataset, quantity, self.epochs) in self.table.metrics
-        ]
-        if not known:
-            have = ", ".join(sorted(self.table.metrics)) or "none"
-            raise NaspError(
-                f"benchmark.dataset={self.dataset}, benchmark.epochs={self.epochs}: this source "
-                f"has no such accuracy; it has {have}"
-            )
-        return known[0], known[-1]
-
-    def _failed_test(self) -> float | None:
-        both = self.label_metric != self.test_metric
-        return None if self.failed_below is None else FAILED_TEST if both else self.failed_below
-
-    def _read_labels(self) -> Array:
-        values = self._values(self.label_metric)
-        labels = training_labels(values, self.reduction, self.failed_below)
-        check_accuracies(self._values(self.test_metric))
-        return np.where(np.isnan(labels), mean_run(values), labels)
+    def _index(self) -> dict[bytes, int]:
+        if self._keyed is not None and self.table.keys is not None:
+            return {bytes(key): row for row, key in enumerate(self.table.keys)}
+        items = unstacked(self.table.operations, self.table.adjacency)
+        return {_bytes(*item): row for row, item in enumerate(items)}
 
     def _read_seconds(self) -> Array:
         name = metric_name(self.dataset, "train_seconds", self.epochs)
@@ -240,7 +201,7 @@ class TableEvaluator(Evaluator):
         return seconds if seconds.ndim == 1 else mean_run(seconds)
 
 
-def rows_of(architectures: Sequence[Architecture]) -> Array:
+def rows_of(architectures: Sequence[Candidate]) -> Array:
     """``[n]`` int64 rows of the table of its architectures."""
     return np.array([item.key for item in architectures], dtype=np.int64)
 

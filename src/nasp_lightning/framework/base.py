@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework.part.patience import Patience
+from nasp_lightning.framework.part.state import State
+from nasp_lightning.predictor.base import Predictor
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ class Framework(Callback):
         lockstep: whether several runs may be trained at once, each with a framework of its own:
             the sizes of its training sets and its phases must not depend on the seed, and of a
             trainer it may ask what :class:`~nasp_lightning.study.lockstep.Clock` has.
+        needs_scores: whether it holds scores against labels, which a predictor that only compares
+            pairs has none for.
         classical: whether it serves predictors without gradient training as well (:meth:`gather`).
         evaluate: called at the end of each phase but the last; its results are kept under the
             phase's name in ``phase_results``.
@@ -39,17 +43,31 @@ class Framework(Callback):
     """
 
     lockstep: ClassVar[bool] = False
+    needs_scores: ClassVar[bool] = False
     classical: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.patience = Patience()
         self.ended: dict[int, int] = {}
-        self.evaluate: Callable[[], dict[str, Any]] = dict
-        self.phase_results: dict[str, dict[str, Any]] = {}
+        self.evaluate: Callable[[], dict[str, object]] = dict
+        self.phase_results: dict[str, dict[str, object]] = {}
 
     def further_phases(self) -> list[Phase]:
         """Phases after the supervised one."""
         return []
+
+    def check_predictor(self, predictor: Predictor) -> None:
+        """Refuse a predictor without what this framework needs of it.
+
+        Raises:
+            NaspError: says what is missing.
+        """
+        if self.needs_scores and predictor.pairwise:
+            name = type(self).__module__.rpartition(".")[2]
+            raise NaspError(
+                f"framework={name} needs a predictor with scalar scores, but "
+                f"{predictor.title} only compares pairs: use framework=supervised"
+            )
 
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
         """Refuse what this framework cannot train, before any time is spent."""
@@ -82,6 +100,7 @@ class Framework(Callback):
     def prepare(self, task: PredictorTask, data: ArchitectureData, supervised_epochs: int) -> int:
         """Set the task's phases; returns the number of epochs in all."""
         check_whole("trainer.max_epochs", supervised_epochs)
+        self.check_predictor(task.predictor)
         self.check(task, data)
         self.patience = Patience(task.patience)
         task.phases = [Phase("supervised", supervised_epochs), *self.further_phases()]
@@ -133,7 +152,7 @@ class Framework(Callback):
         self.ended[index] = epochs
         _shorten(trainer, task, index, epochs)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """What a resumed run needs."""
         return {
             "phase_results": self.phase_results,
@@ -141,12 +160,17 @@ class Framework(Callback):
             "patience": self.patience.state_dict(),
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Take the state of a killed run."""
-        self.phase_results = state_dict["phase_results"]
+        results = state_dict["phase_results"]
+        assert isinstance(results, dict)
+        self.phase_results = results
         if "patience" in state_dict:  # not in checkpoints of before there was any
-            self.ended = state_dict["ended"]
-            self.patience.load_state_dict(state_dict["patience"])
+            ended, patience = state_dict["ended"], state_dict["patience"]
+            assert isinstance(ended, dict)
+            assert isinstance(patience, dict)
+            self.ended = ended
+            self.patience.load_state_dict(patience)
 
     @staticmethod
     def _parts(
@@ -175,9 +199,7 @@ def normalise_by(task: PredictorTask, data: ArchitectureData, rows: Indices) -> 
     """:func:`scale_by`; checkpoints and predictors that know the labels' scale are told."""
     scale_by(data, rows)
     task.hparams["label_scale"] = [data.mean, data.std]
-    take_scale = getattr(task.predictor, "set_label_scale", None)
-    if callable(take_scale):
-        take_scale(data.mean, data.std)
+    task.predictor.set_label_scale(data.mean, data.std)
 
 
 def check_growing(name: str, data: ArchitectureData) -> None:

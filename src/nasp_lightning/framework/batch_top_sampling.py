@@ -13,11 +13,10 @@ Example:
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +44,7 @@ from nasp_lightning.framework.part.sampling_plan import (
     make_plan,
     split_chunks,
 )
+from nasp_lightning.framework.part.state import State, read_number, read_rows
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 # Tell the draws from the seed's other uses.
@@ -244,8 +244,7 @@ class BatchTopSampling(Framework):
     def _rank(self, task: PredictorTask, data: ArchitectureData, rows: Indices) -> Array:
         """``[k]`` scores of rows of the space."""
         began, waited = time.perf_counter(), data.code_seconds
-        choosing = getattr(task.predictor, "choosing", contextlib.nullcontext)
-        with choosing():
+        with task.predictor.choosing():
             scores: Array = data.scores(task.predictor, rows).numpy()
         self.ranking_seconds += time.perf_counter() - began - (data.code_seconds - waited)
         return scores
@@ -261,24 +260,31 @@ class BatchTopSampling(Framework):
         train_on(data, self.labelled, rows)
         self._next_epoch = epoch
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """The pool, what rankings used, and the weights that selection keeps."""
-        rows = {name: torch.from_numpy(getattr(self, name)) for name in _ROWS}
-        plain = {name: getattr(self, name) for name in _PLAIN}
-        return {**super().state_dict(), **rows, **plain, "next_epoch": self._next_epoch}
+        return {
+            **super().state_dict(),
+            "labelled": torch.from_numpy(self.labelled),
+            "selected": torch.from_numpy(self.selected),
+            "ranking_seconds": self.ranking_seconds,
+            "best_label": self.best_label,
+            "best_weights": self.best_weights,
+            "next_epoch": self._next_epoch,
+        }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Take the state of a killed run."""
         super().load_state_dict(state_dict)
-        for name in _ROWS:
-            setattr(self, name, state_dict[name].cpu().numpy())
-        for name in _PLAIN:
-            setattr(self, name, state_dict[name])
-        self._next_epoch = state_dict["next_epoch"]
-
-
-_ROWS = ("labelled", "selected")
-_PLAIN = ("ranking_seconds", "best_label", "best_weights")
+        self.labelled, self.selected = (
+            read_rows(state_dict, "labelled"),
+            read_rows(state_dict, "selected"),
+        )
+        self.ranking_seconds = read_number(state_dict, "ranking_seconds")
+        best, weights = state_dict["best_label"], state_dict["best_weights"]
+        assert best is None or isinstance(best, float)
+        assert isinstance(weights, dict)
+        self.best_label, self.best_weights = best, weights
+        self._next_epoch = int(read_number(state_dict, "next_epoch"))
 
 
 def _check_numbers(initial: float, share: float, warm_up: float, final_factor: float) -> None:

@@ -14,8 +14,6 @@ Example:
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -31,6 +29,7 @@ from nasp_lightning.framework.base import (
     normalise_by,
     train_on,
 )
+from nasp_lightning.framework.part.state import State, read_rows
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 DRAW = 3  # tells the draws of architectures from the seed's other uses
@@ -123,7 +122,7 @@ class BRPSampling(Framework):
         self.labelled = rows
         train_on(data, rows, rows)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """The labelled architectures and the candidates."""
         return {
             **super().state_dict(),
@@ -131,11 +130,11 @@ class BRPSampling(Framework):
             "candidates": torch.from_numpy(self.candidates),
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Take the state of a killed run."""
         super().load_state_dict(state_dict)
-        self.labelled = state_dict["labelled"].cpu().numpy()
-        self.candidates = state_dict["candidates"].cpu().numpy()
+        self.labelled = read_rows(state_dict, "labelled")
+        self.candidates = read_rows(state_dict, "candidates")
 
 
 def choose(

@@ -17,7 +17,7 @@ Example:
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.framework.part import admm
+from nasp_lightning.framework.part.state import State, read_tensor
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 TARGETS = ("closed_form", "gradient")
@@ -59,6 +60,8 @@ class SelfEvolution(Framework):
     Raises:
         NaspError: for a setting that cannot be.
     """
+
+    needs_scores: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -109,12 +112,7 @@ class SelfEvolution(Framework):
         return [Phase("self_evolution", self.iterations, self.learning_rate)]
 
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
-        """Refuse predictors without scalar scores and splits without validation architectures."""
-        if getattr(task.predictor, "pairwise", False):
-            raise NaspError(
-                "framework=self_evolution needs a predictor with scalar scores, but "
-                f"{type(task.predictor).__name__} only compares pairs: use framework=supervised"
-            )
+        """Refuse splits without validation architectures."""
         if len(data.split.validation) < 2:
             raise NaspError(
                 f"data.validation_size={data.validation_size}: self-evolution evaluates on a "
@@ -222,7 +220,7 @@ class SelfEvolution(Framework):
         updated = admm.update_multipliers(current, values, self.rho, self.clip)
         self.multipliers = torch.cat([older, updated])
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """λ, ȳ, the past evaluations and the scale."""
         return {
             **super().state_dict(),
@@ -233,22 +231,24 @@ class SelfEvolution(Framework):
             "scale": list(self.scale),
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Take the state of a killed run."""
         super().load_state_dict(state_dict)
-        self.targets = state_dict["targets"]
-        self.multipliers = state_dict["multipliers"]
-        self.predictions = state_dict["predictions"]
-        self.errors = state_dict["errors"]
-        slope, offset = state_dict["scale"]
+        self.targets = read_tensor(state_dict, "targets")
+        self.multipliers = read_tensor(state_dict, "multipliers")
+        self.predictions = read_tensor(state_dict, "predictions")
+        self.errors = read_tensor(state_dict, "errors")
+        scale = state_dict["scale"]
+        assert isinstance(scale, list)
+        slope, offset = scale
         self.scale = (slope, offset)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
-def _check_numbers(above_zero: bool = False, **settings: Any) -> None:
+def _check_numbers(above_zero: bool = False, **settings: float) -> None:
     for name, value in settings.items():
         if not _is_number(value) or not (value > 0 if above_zero else value >= 0):
             least = "a number above 0" if above_zero else "a number, at least 0"

@@ -11,18 +11,19 @@ Example:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework.base import Framework
 from nasp_lightning.framework.part.admm import affine_calibration
+from nasp_lightning.framework.part.state import State, read_tensor
 from nasp_lightning.task.predictor import Phase, PredictorTask
 
 DRAW = 2  # tells the draws of architectures from the seed's other uses
@@ -55,6 +56,8 @@ class SemiNAS(Framework):
         NaspError: for a setting that cannot be.
     """
 
+    needs_scores: ClassVar[bool] = True
+
     def __init__(
         self,
         amount: int = 100,
@@ -84,13 +87,7 @@ class SemiNAS(Framework):
         return [Phase(name, self.epochs, self.learning_rate) for name in names]
 
     def check(self, task: PredictorTask, data: ArchitectureData) -> None:
-        """Refuse predictors that give no accuracies or do not go on training, and small spaces."""
-        predictor: object = task.predictor
-        if getattr(predictor, "pairwise", False) or not isinstance(predictor, nn.Module):
-            raise NaspError(
-                "framework=seminas needs a neural predictor with scalar scores, but "
-                f"{type(predictor).__name__} is none: use framework=supervised"
-            )
+        """Refuse small spaces."""
         wanted = self.amount * (self.iterations if self.accumulate else 1)
         pool = len(self._pool(data))
         if wanted > pool:
@@ -159,7 +156,7 @@ class SemiNAS(Framework):
         rows = data.train_indices
         return torch.from_numpy(rows), data.normalise(data.all_labels[rows])
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """The architectures that bear pseudo-labels, and these."""
         return {
             **super().state_dict(),
@@ -167,8 +164,8 @@ class SemiNAS(Framework):
             "pseudo_labels": self.pseudo_labels,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Take the state of a killed run."""
         super().load_state_dict(state_dict)
-        self.chosen = state_dict["chosen"].cpu()
-        self.pseudo_labels = state_dict["pseudo_labels"].cpu()
+        self.chosen = read_tensor(state_dict, "chosen")
+        self.pseudo_labels = read_tensor(state_dict, "pseudo_labels")

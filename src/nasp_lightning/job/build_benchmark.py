@@ -15,10 +15,9 @@ import logging
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
-import yaml
 from hydra.utils import instantiate
 from rich.console import Console
 
@@ -26,26 +25,26 @@ from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.part.training import Training, hold_out, shrink
 from nasp_lightning.image.cifar import Images
 from nasp_lightning.image.plain import PlainImages
-from nasp_lightning.network.builder import Architecture, describe
+from nasp_lightning.job.base import Content, Job
+from nasp_lightning.network.builder import describe
 from nasp_lightning.record.build import identity_hash, read_build, record_key, write_manifest
 from nasp_lightning.record.store import Record, ShardStore, fill
+from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.construction import constructing
-from nasp_lightning.run.folder import config_hash
-from nasp_lightning.run.provenance import versions
-from nasp_lightning.storage import cache_dir, write_json, write_text
+from nasp_lightning.run.folder import Config
+from nasp_lightning.run.results import BuildResults
+from nasp_lightning.space.base import Listed, Space, unstacked
+from nasp_lightning.storage import cache_dir
 from nasp_lightning.task.plain import TrainingRecipe
 from nasp_lightning.task.reproducible import choose_device
 
 log = logging.getLogger(__name__)
 
-Config = dict[str, Any]
-
-FORMAT = "nasp_lightning.build_run/1"
 VERSION = 1  # of what is trained; another number trains everything again
 NOT_IDENTITY = ("_target_", "encoding", "count")  # of the space: they change no network
 
 
-def run(config: Config, folder: Path) -> Config:
+def run(config: Config, folder: Path) -> Content:
     """Train one shard's members and write ``results.json``.
 
     Args:
@@ -58,39 +57,81 @@ def run(config: Config, folder: Path) -> Config:
     Raises:
         NaspError: for whatever the user can put right.
     """
-    job = config["job"]
-    with constructing("space"):
-        space = instantiate(config["space"])
-    rows = shard_rows(_member_count(job["members"], space), job["shard"], job["shards"])
-    check_whole("job.concurrent", job["concurrent"])
-    training = make_training(config)
-    manifest = make_manifest(config, training)
-    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     # No lock on the run's folder: the same words given twice share the work, record by record.
-    records = build(config, training, manifest, space, rows)
-    store = ShardStore(built_folder(config))
-    results = {
-        "format": FORMAT,
-        "config_hash": config_hash(config),
-        "name": config["name"],
-        "benchmark": config["benchmark"]["name"],
-        "fidelity": job["fidelity"]["name"],
-        "recipe_hash": identity_hash(manifest),
-        "epochs": training.recipe.epochs,
-        "path": str(store.folder),
-        "members": len(rows),
-        "first_member": rows[0],
-        **measured(list(records.values())),
-        "seed": config["seed"],
-        "files": {str(store.path(key)): store.path(key).stat().st_size for key in records},
-        "versions": versions(),
-    }
-    write_json(folder / "results.json", results)
-    _print(results)
-    return results
+    return BuildBenchmark(RunInfo.of(config), folder).run()
 
 
-def shard_rows(members: int, shard: Any, shards: Any) -> list[int]:
+class BuildBenchmark(Job[BuildResults]):
+    """The job; see :func:`run`."""
+
+    writes_versions: ClassVar[bool] = False
+
+    space: Listed
+    rows: list[int]
+    training: Training
+    manifest: dict[str, Any]
+
+    def __init__(self, info: RunInfo, folder: Path) -> None:
+        super().__init__(info, folder)
+        self.chosen: Component[Space] = info.component("space")
+        self.benchmark = str(info.settings("benchmark")["name"])
+
+    def prepare(self) -> None:
+        """Load the images; know the shard's members and how they are trained."""
+        job = self.info.job
+        self.space = with_members(self.chosen.build())
+        members = _member_count(job["members"], self.space)
+        self.rows = shard_rows(members, job["shard"], job["shards"])
+        check_whole("job.concurrent", job["concurrent"])
+        self.training = make_training(job, self.info.check_seed())
+        self.manifest = make_manifest(self.benchmark, self.chosen.settings, job, self.training)
+        self.records_folder = built_folder(job, self.benchmark)
+
+    def describe(self) -> str:
+        """How many members, and where their records go."""
+        device, rows = self.training.device, len(self.rows)
+        return (
+            f"{self.benchmark}, fidelity {self.manifest['fidelity']}: {rows} members in this "
+            f"shard, trained on {device}, into {self.records_folder}"
+        )
+
+    def do(self) -> BuildResults:
+        """Train what nobody has trained yet."""
+        job, store = self.info.job, ShardStore(self.records_folder)
+        records = self.build(store)
+        return BuildResults(
+            origin=self.info.origin(),
+            benchmark=self.benchmark,
+            fidelity=job["fidelity"]["name"],
+            recipe_hash=identity_hash(self.manifest),
+            epochs=self.training.recipe.epochs,
+            path=str(store.folder),
+            members=len(self.rows),
+            first_member=self.rows[0],
+            **measured(list(records.values())),
+            files={str(store.path(key)): store.path(key).stat().st_size for key in records},
+        )
+
+    def build(self, store: ShardStore) -> dict[str, Record]:
+        """Records of the shard's members; those that nobody has yet are trained."""
+        job, manifest = self.info.job, self.manifest
+        write_manifest(self.records_folder, manifest)
+        members = unstacked(*self.space.members())
+        tasks = {record_key(manifest["identity"], *members[row]): members[row] for row in self.rows}
+        if job["shipped"]:
+            take_shipped(store, manifest, list(tasks))
+        missing = sum(store.get(key) is None for key in tasks)
+        log.info("%d of %d members to train", missing, len(tasks))
+        return fill(
+            store, tasks, self.training, job["concurrent"], "trainings", setting="job.concurrent"
+        )
+
+    def tell(self, results: BuildResults) -> None:
+        """Print the shard, and how to open what is finished."""
+        _print(results)
+
+
+def shard_rows(members: int, shard: int, shards: int) -> list[int]:
     """Members of one shard: ``shard``, ``shard + shards``, … below ``members``.
 
     Raises:
@@ -106,34 +147,41 @@ def shard_rows(members: int, shard: Any, shards: Any) -> list[int]:
     return list(range(shard, members, shards))
 
 
-def _member_count(members: Any, space: Any) -> int:
-    if not hasattr(space, "members"):
+def with_members(space: Space) -> Listed:
+    """The space, if it can list its members.
+
+    Raises:
+        NaspError: if it cannot.
+    """
+    if not isinstance(space, Listed):
         raise NaspError(
             f"job=build_benchmark trains spaces that can list their members, and {space.name} "
             "cannot: choose benchmark=tinynano"
         )
+    return space
+
+
+def _member_count(members: object, space: Listed) -> int:
     if members is None:
         return int(space.size)
     if check_whole("job.members", members) > space.size:
         raise NaspError(f"job.members={members}: the space has {space.size:,}; null means all")
-    return int(members)
+    return check_whole("job.members", members)
 
 
-def built_folder(config: Config) -> Path:
+def built_folder(job: Settings, benchmark: str) -> Path:
     """Folder of the records."""
-    job = config["job"]
     if job["path"] is not None:
         return Path(job["path"]).expanduser().absolute()
-    return cache_dir() / "built" / f"{config['benchmark']['name']}_{job['fidelity']['name']}"
+    return cache_dir() / "built" / f"{benchmark}_{job['fidelity']['name']}"
 
 
-def make_training(config: Config) -> Training:
+def make_training(job: Settings, seed: int) -> Training:
     """What trains one network, from ``job.fidelity`` and the images of ``job.images``.
 
     Raises:
         NaspError: if the images are not found or a setting cannot be.
     """
-    job, seed = config["job"], check_whole("seed", config["seed"], 0)
     fidelity = job["fidelity"]
     device = choose_device(job["device"], "job.device")
     with constructing("job/fidelity"):
@@ -168,11 +216,12 @@ def _subset(images: Images, count: int, which: str, seed: int) -> PlainImages:
     return PlainImages.of(images.subset(count, seed))
 
 
-def make_manifest(config: Config, training: Training) -> Config:
+def make_manifest(
+    benchmark: str, space: Settings, job: Settings, training: Training
+) -> dict[str, Any]:
     """What the records have in common: ``identity`` is all that their numbers depend on."""
-    job, space = config["job"], config["space"]
     return {
-        "benchmark": config["benchmark"]["name"],
+        "benchmark": benchmark,
         "dataset": job["images"]["name"],
         "fidelity": job["fidelity"]["name"],
         "identity": {
@@ -190,32 +239,7 @@ def make_manifest(config: Config, training: Training) -> Config:
     }
 
 
-def build(
-    config: Config, training: Training, manifest: Config, space: Any, rows: list[int]
-) -> dict[str, Record]:
-    """Records of the members ``rows``; those that nobody has yet are trained."""
-    job, folder = config["job"], built_folder(config)
-    write_manifest(folder, manifest)
-    store = ShardStore(folder)
-    operations, adjacency = space.members()
-    tasks: dict[str, Architecture] = {
-        record_key(manifest["identity"], operations[row], adjacency[row]): (
-            operations[row],
-            adjacency[row],
-        )
-        for row in rows
-    }
-    if job["shipped"]:
-        take_shipped(store, manifest, list(tasks))
-    missing = sum(store.get(key) is None for key in tasks)
-    log.info(
-        "%s, fidelity %s: %d members in this shard, %d to train on %s, into %s",
-        *(manifest["benchmark"], manifest["fidelity"], len(rows), missing, training.device, folder),
-    )
-    return fill(store, tasks, training, job["concurrent"], "trainings", setting="job.concurrent")
-
-
-def take_shipped(store: ShardStore, manifest: Config, keys: list[str]) -> int:
+def take_shipped(store: ShardStore, manifest: dict[str, Any], keys: list[str]) -> int:
     """Put into a folder what the package ships of the same identity; returns how many."""
     name = manifest["benchmark"]
     try:
@@ -236,8 +260,18 @@ def take_shipped(store: ShardStore, manifest: Config, keys: list[str]) -> int:
     return len(taken)
 
 
-def measured(records: list[Record]) -> Config:
+class Measured(TypedDict):
     """What a shard's results say of its networks."""
+
+    diverged: int
+    test_accuracy_mean: float | None
+    test_accuracy_best: float | None
+    seconds_mean: float
+    seconds_sum: float
+
+
+def measured(records: list[Record]) -> Measured:
+    """Accuracies and seconds of a shard's records."""
     test = np.array([record["test_accuracy"] for record in records], dtype=np.float64)
     seconds = sum(
         np.array([record[name] for record in records], dtype=np.float64)
@@ -253,19 +287,19 @@ def measured(records: list[Record]) -> Config:
     }
 
 
-def _print(results: Config) -> None:
+def _print(results: BuildResults) -> None:
     console = Console(width=None if Console().is_terminal else 110)
-    best = results["test_accuracy_best"]
+    best = results.test_accuracy_best
     console.print(
-        f"{results['members']} members of {results['benchmark']} at fidelity "
-        f"{results['fidelity']}, {results['diverged']} diverged"
-        + ("" if best is None else f"; best test accuracy {100 * best:.2f} %"),
+        f"{results.members} members of {results.benchmark} at fidelity "
+        f"{results.fidelity}, {results.diverged} diverged"
+        + (f"; best test accuracy {100 * best:.2f} %" if best is not None else ""),
         highlight=False,
     )
     console.print(
-        f"open what is finished with benchmark={results['benchmark']} "
-        f"benchmark.source={results['fidelity']} benchmark.epochs={results['epochs']} "
-        f"benchmark.path={results['path']}",
+        f"open what is finished with benchmark={results.benchmark} "
+        f"benchmark.source={results.fidelity} benchmark.epochs={results.epochs} "
+        f"benchmark.path={results.path}",
         highlight=False,
         soft_wrap=True,
     )

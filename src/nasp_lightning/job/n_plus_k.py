@@ -16,11 +16,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
-from hydra.utils import instantiate
 
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
@@ -28,35 +25,25 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
 from nasp_lightning.framework.part.sampling_plan import choose_top
-from nasp_lightning.job.search import (
-    FORMAT,
-    MOST_REPEATS,
-    make_curves,
-    make_evaluator,
-    measured,
-    print_summary,
-    write_curves,
-)
+from nasp_lightning.job.base import Content, Job
 from nasp_lightning.metric.functional import bootstrap_interval, kendall_tau
-from nasp_lightning.run.construction import constructing
-from nasp_lightning.run.folder import config_hash, method_hash, run_once, stem
-from nasp_lightning.run.process import quiet_lightning
-from nasp_lightning.run.provenance import source, versions
+from nasp_lightning.report.finished_search import print_search
+from nasp_lightning.run.config import Component, RunInfo, Settings
+from nasp_lightning.run.folder import Config
 from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
-from nasp_lightning.run.variant import variant
-from nasp_lightning.storage import write_json, write_text
-from nasp_lightning.study.estimation_code import code_costs, code_name
-from nasp_lightning.study.parts import make_data, make_space
-from nasp_lightning.study.repeated import Fitted, Repeated
+from nasp_lightning.run.results import Intervals, SearchResults
+from nasp_lightning.study.curves import make_curves, measured, write_curves
+from nasp_lightning.study.estimation_code import code_costs
+from nasp_lightning.study.repeated import How, Repeated, RepeatedFit
+from nasp_lightning.study.searched import MOST_REPEATS, describe_source, make_evaluator
+from nasp_lightning.study.settings import StudySettings, make_data, make_space
 
 log = logging.getLogger(__name__)
-
-Config = dict[str, Any]
 
 DRAW_TIES = 7  # tells the order of ties from the seed's other uses
 
 
-def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Config:
+def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Content:
     """Train, rank and evaluate R times; write ``results.json`` and ``curves.npz``.
 
     Finished repeats are kept, so that a run that was killed goes on with the next ones.
@@ -72,27 +59,35 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    return run_once(config, folder, lambda: _evaluate(config, folder, table))
+    return NPlusK(RunInfo.of(config), folder, table).once()
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Of the group ``job``, checked."""
+class Plan:
+    """N, K, and how often: of the groups ``data`` and ``job``, checked."""
 
-    repeats: int
+    train_size: int
     top_k: int
-    batched: bool | None
-    chunk: int | None
-    compiled: bool
+    repeats: int
+    how: How
+
+    @property
+    def labels(self) -> int:
+        """N + K."""
+        return self.train_size + self.top_k
+
+    @property
+    def words(self) -> str:
+        """The settings that make it."""
+        return f"data.train_size={self.train_size} + job.top_k={self.top_k}"
 
     @classmethod
-    def of(cls, config: Config) -> Settings:
-        """The settings of a config.
+    def of(cls, job: Settings, data: Settings) -> Plan:
+        """Read and check the settings.
 
         Raises:
             NaspError: for one that cannot be.
         """
-        job = config["job"]
         repeats = check_whole("job.repeats", job["repeats"])
         if repeats > MOST_REPEATS:
             raise NaspError(
@@ -105,86 +100,158 @@ class Settings:
         for name in ("batched", "compile"):
             if job.get(name) not in (None, True, False):
                 raise NaspError(f"job.{name}={job[name]}: it must be true, false or null")
-        check_whole("seed", config["seed"], 0)
-        if config["data"].get("train_on_validation"):
+        if data.get("train_on_validation"):
             raise NaspError("data.train_on_validation=true does not go with job=n_plus_k")
-        return cls(repeats, top_k, job.get("batched"), chunk, bool(job.get("compile")))
+        train_size = check_whole("data.train_size", data["train_size"], 2)
+        how = How(job.get("batched"), chunk, bool(job.get("compile")))
+        return cls(train_size, top_k, repeats, how)
+
+    def check(self, evaluator: TableEvaluator) -> None:
+        """Refuse more labels than there are architectures, or than the budget allows.
+
+        Raises:
+            NaspError: with the remedy.
+        """
+        if self.labels > evaluator.size:
+            raise NaspError(
+                f"{self.words} are {self.labels} labels, but the benchmark has {evaluator.size} "
+                "architectures that can be evaluated: lower one of them"
+            )
+        if evaluator.budget is not None and self.labels > evaluator.budget:
+            raise NaspError(
+                f"{self.words} are {self.labels} labels, more than "
+                f"evaluator.budget={evaluator.budget}: lower one of them, or raise the budget"
+            )
 
 
-def _evaluate(config: Config, folder: Path, table: BenchmarkTable | None) -> Config:
-    quiet_lightning()
-    settings = Settings.of(config)
-    with constructing("predictor"):
-        make_predictor = instantiate(config["predictor"])
-    with constructing("space"):
-        space = make_space(config, make_predictor)
-    if table is None:
-        with constructing("benchmark"):
-            table = instantiate(config["benchmark"]["table"])
-    assert table is not None
-    labels = _plan(config, settings)
-    evaluator = make_evaluator(config, table, space, labels)
-    _check_budget(config, settings, evaluator)
-    data = make_data(config, table, space)
-    how = (settings.batched, settings.chunk, settings.compiled)
-    repeated = Repeated(config, folder, data, *how)
-    _describe(config, evaluator, settings, repeated, folder)
-    finished = _repeat(config, folder, settings, repeated, evaluator)
-    curves = make_curves(finished, evaluator)
-    results = {
-        **_identity(config, evaluator, settings, data, repeated),
-        **measured(curves, finished, evaluator),
-        **_further(curves.best[:, -1], finished, evaluator, settings, data),
-        "versions": versions(),
-    }
-    write_curves(folder, curves)
-    write_json(folder / "results.json", results)
-    remove_repeats(folder)
-    print_summary(results, folder)
-    return results
+class NPlusK(Job[SearchResults]):
+    """The job; see :func:`run`."""
 
+    plan: Plan
+    data: ArchitectureData
+    evaluator: TableEvaluator
+    repeated: Repeated
 
-def _plan(config: Config, settings: Settings) -> int:
-    """N + K."""
-    return check_whole("data.train_size", config["data"]["train_size"], 2) + settings.top_k
+    def __init__(self, info: RunInfo, folder: Path, table: BenchmarkTable | None = None) -> None:
+        super().__init__(info, folder)
+        self.settings, self.table = StudySettings.of(info), table
+        self.chosen: Component[TableEvaluator] = info.component("evaluator")
+        self.hashes = plan_hashes(info)
 
+    def prepare(self) -> None:
+        """Check the plan, load the table, find out how the repeats can be computed."""
+        self.plan = Plan.of(self.info.job, self.settings.data.settings)
+        self.info.check_seed()
+        settings = self.settings
+        space = make_space(settings.space, settings.predictor)
+        table = settings.benchmark.load() if self.table is None else self.table
+        chosen = (self.chosen, settings.benchmark)
+        self.evaluator = make_evaluator(*chosen, table, space, self.plan.labels)
+        self.plan.check(self.evaluator)
+        self.data = make_data(settings, table, space)
+        self.repeated = Repeated(settings, self.folder, self.data, self.plan.how)
 
-def _check_budget(config: Config, settings: Settings, evaluator: TableEvaluator) -> None:
-    labels = _plan(config, settings)
-    plan = f"data.train_size={config['data']['train_size']} + job.top_k={settings.top_k}"
-    if labels > evaluator.size:
-        raise NaspError(
-            f"{plan} are {labels} labels, but the benchmark has {evaluator.size} architectures "
-            "that can be evaluated: lower one of them"
+    def describe(self) -> str:
+        """What is searched, N, K, how often and how."""
+        plan, repeated = self.plan, self.repeated
+        at_once = f"{repeated.chunk} at once" if repeated.batched else "one after another"
+        return (
+            f"{describe_source(self.settings.benchmark, self.evaluator)}; N = {plan.train_size}, "
+            f"K = {plan.top_k}, {plan.repeats} repeats, {at_once}; run folder {self.folder}"
         )
-    if evaluator.budget is not None and labels > evaluator.budget:
-        raise NaspError(
-            f"{plan} are {labels} labels, more than evaluator.budget={evaluator.budget}: lower "
-            "one of them, or raise the budget"
+
+    def do(self) -> SearchResults:
+        """All repeats, and what they found."""
+        settings, evaluator, data, plan = self.settings, self.evaluator, self.data, self.plan
+        finished = self.repeat()
+        curves = make_curves(finished, evaluator)
+        write_curves(self.folder, curves)
+        codes = float(np.mean([float(repeat.extras["codes"]) for repeat in finished]))
+        return SearchResults(
+            origin=self.info.origin(),
+            method_hash=self.hashes[0],
+            family_hash=self.hashes[1],
+            source=settings.benchmark.table_source(evaluator.table, evaluator.size),
+            repeats=plan.repeats,
+            search="n_plus_k",
+            settings={"train_size": plan.train_size, "top_k": plan.top_k},
+            anytime=False,
+            labels=plan.labels,
+            predictor=settings.predictor.name,
+            estimation_code=settings.code_name,
+            loss=self.repeated.loss,
+            variant=dict(settings.variant),
+            label_metric=evaluator.label_metric,
+            label_reduction=evaluator.reduction,
+            test_metric=evaluator.test_metric,
+            best_reachable=evaluator.best,
+            found=measured(curves, finished, evaluator),
+            codes=code_costs(data.code, codes, plan.labels),
+            intervals=self.intervals(curves.best[:, -1], finished),
         )
 
+    def repeat(self) -> list[Repeat]:
+        """All repeats: those that a killed run left, and the others in chunks."""
+        key, plan = self.info.config_hash, self.plan
+        found = {number: read_repeat(self.folder, number, key) for number in range(plan.repeats)}
+        missing = [number for number, repeat in found.items() if repeat is None]
+        first = self.info.seed * MOST_REPEATS
+        chunks = _chunks(missing, self.repeated.chunk)
+        for chunk in watched(chunks, "n_plus_k", "parts of the repeats"):
+            began = time.perf_counter()
+            fits = self.repeated.fit([first + number for number in chunk])
+            share = (time.perf_counter() - began) / len(chunk)
+            for number, fitted in zip(chunk, fits, strict=True):
+                repeat = evaluate_top(fitted, self.evaluator, plan.top_k, share)
+                write_repeat(self.folder, number, key, repeat)
+                found[number] = repeat
+        return [repeat for repeat in found.values() if repeat is not None]
 
-def _repeat(
-    config: Config,
-    folder: Path,
-    settings: Settings,
-    repeated: Repeated,
-    evaluator: TableEvaluator,
-) -> list[Repeat]:
-    """All repeats: those that a killed run left, and the others in chunks."""
-    key = config_hash(config)
-    found = {number: read_repeat(folder, number, key) for number in range(settings.repeats)}
-    missing = [number for number, repeat in found.items() if repeat is None]
-    first = config["seed"] * MOST_REPEATS
-    for chunk in watched(_chunks(missing, repeated.chunk), "n_plus_k", "parts of the repeats"):
-        began = time.perf_counter()
-        fits = repeated.fit([first + number for number in chunk])
-        share = (time.perf_counter() - began) / len(chunk)
-        for number, fitted in zip(chunk, fits, strict=True):
-            repeat = evaluate_top(fitted, evaluator, settings.top_k, share)
-            write_repeat(folder, number, key, repeat)
-            found[number] = repeat
-    return [repeat for repeat in found.values() if repeat is not None]
+    def intervals(self, best: Array, repeats: Sequence[Repeat]) -> Intervals:
+        """Intervals over the repeats, what was evaluated, correlations.
+
+        Args:
+            best: ``[R]`` mean test accuracy of what each repeat found.
+            repeats: R of them.
+        """
+        evaluator, top_k = self.evaluator, self.plan.top_k
+        tau = np.array([float(repeat.extras["tau"]) for repeat in repeats])
+        top = np.array([evaluator.truth[item.rows[-top_k:]].max() for item in repeats])
+        true = np.array([evaluator.truth[item.rows].max() for item in repeats])
+        low, high = bootstrap_interval(best)
+        return Intervals(
+            framework=self.settings.framework.name,
+            batched=self.repeated.batched,
+            compiled=self.repeated.compiled,
+            best_found_interval=[low, high],
+            regret_interval=[evaluator.best - high, evaluator.best - low],
+            interval="95 % percentile bootstrap of the mean over the repeats",
+            # Not what a user would find: the best by true accuracy, whichever label each had.
+            best_true_in_all_mean=float(true.mean()),
+            best_true_in_top_k_mean=float(top.mean()),
+            kendall_tau_mean=float(tau.mean()),
+            kendall_tau_std=float(tau.std(ddof=1)) if len(tau) > 1 else None,
+            kendall_tau_interval=list(bootstrap_interval(tau)),
+        )
+
+    def keep(self, results: SearchResults) -> Content:
+        """Write the results, and delete the repeats that they were made of."""
+        content = super().keep(results)
+        remove_repeats(self.folder)
+        return content
+
+    def tell(self, results: SearchResults) -> None:
+        """Print what was found beside what random search would have found in expectation."""
+        print_search(results.to_json(), self.folder)
+
+
+def plan_hashes(info: RunInfo) -> tuple[str, str]:
+    """What all seeds and numbers of repeats share, and what all N share too."""
+    how = {"repeats": None, "batched": None, "chunk": None}
+    return (
+        info.changed_method_hash(job=how),
+        info.changed_method_hash(job=how, data={"train_size": None}),
+    )
 
 
 def _chunks(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
@@ -192,7 +259,9 @@ def _chunks(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         yield numbers[start : start + size]
 
 
-def evaluate_top(fitted: Fitted, evaluator: TableEvaluator, top_k: int, seconds: float) -> Repeat:
+def evaluate_top(
+    fitted: RepeatedFit, evaluator: TableEvaluator, top_k: int, seconds: float
+) -> Repeat:
     """Have the evaluator count the training labels and those of the predicted top K.
 
     Args:
@@ -217,89 +286,4 @@ def evaluate_top(fitted: Fitted, evaluator: TableEvaluator, top_k: int, seconds:
             "tau": np.array(kendall_tau(fitted.scores[test], data.true_accuracy[test])),
             "codes": np.array(data.queried_codes),
         },
-    )
-
-
-def _identity(
-    config: Config,
-    evaluator: TableEvaluator,
-    settings: Settings,
-    data: ArchitectureData,
-    repeated: Repeated,
-) -> Config:
-    """What a number is a number of; ``family_hash`` is that of all N and K."""
-    how = {"repeats": None, "batched": None, "chunk": None}
-    method = {**config, "job": {**config["job"], **how}}
-    free = {**config["data"], "train_size": None}
-    family = {**method, "data": free}
-    return {
-        "format": FORMAT,
-        **source(config, evaluator.table),
-        "method_hash": method_hash(method),
-        "family_hash": method_hash(family),
-        "dataset": evaluator.dataset,
-        "epochs": evaluator.epochs,
-        "space_size": evaluator.size,
-        "repeats": settings.repeats,
-        "search": "n_plus_k",
-        "settings": {"train_size": data.train_size, "top_k": settings.top_k},
-        "anytime": False,
-        "labels": data.train_size + settings.top_k,
-        "predictor": stem(config["predictor"]["_target_"]),
-        "framework": stem(config["framework"]["_target_"]),
-        "estimation_code": code_name(config),
-        "loss": repeated.loss,
-        "variant": variant(config),
-        "batched": repeated.batched,
-        "compiled": repeated.compiled,
-        "label_metric": evaluator.label_metric,
-        "label_reduction": evaluator.reduction,
-        "test_metric": evaluator.test_metric,
-        "best_reachable": evaluator.best,
-    }
-
-
-def _further(
-    best: Array,
-    repeats: Sequence[Repeat],
-    evaluator: TableEvaluator,
-    settings: Settings,
-    data: ArchitectureData,
-) -> Config:
-    """Intervals, what was evaluated, correlations, codes."""
-    tau = np.array([float(repeat.extras["tau"]) for repeat in repeats])
-    codes = float(np.mean([float(repeat.extras["codes"]) for repeat in repeats]))
-    top = np.array([evaluator.truth[item.rows[-settings.top_k :]].max() for item in repeats])
-    true = np.array([evaluator.truth[item.rows].max() for item in repeats])
-    low, high = bootstrap_interval(best)
-    return {
-        "best_found_interval": [low, high],
-        "regret_interval": [evaluator.best - high, evaluator.best - low],
-        "interval": "95 % percentile bootstrap of the mean over the repeats",
-        # Not what a user would find: the best by true accuracy, whichever label each had.
-        "best_true_in_all_mean": float(true.mean()),
-        "best_true_in_top_k_mean": float(top.mean()),
-        "kendall_tau_mean": float(tau.mean()),
-        "kendall_tau_std": float(tau.std(ddof=1)) if len(tau) > 1 else None,
-        "kendall_tau_interval": list(bootstrap_interval(tau)),
-        **code_costs(data.code, codes, data.train_size + settings.top_k),
-    }
-
-
-def _describe(
-    config: Config,
-    evaluator: TableEvaluator,
-    settings: Settings,
-    repeated: Repeated,
-    folder: Path,
-) -> None:
-    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-    write_json(folder / "versions.json", versions())
-    at_once = f"{repeated.chunk} at once" if repeated.batched else "one after another"
-    log.info(
-        "%s: %d architectures (%s%s), %s on %s; N = %d, K = %d, %d repeats, %s; run folder %s",
-        *(config["benchmark"]["name"], evaluator.size, config["benchmark"]["source"]),
-        ", PARTIAL" if evaluator.table.provenance.get("partial") else "",
-        *(evaluator.label_metric, evaluator.dataset, config["data"]["train_size"]),
-        *(settings.top_k, settings.repeats, at_once, folder),
     )

@@ -16,49 +16,49 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import yaml
-from hydra.utils import get_class, instantiate
 from rich.console import Console
 from torch import nn
 
 from nasp_lightning.array import Array
-from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.evaluator.base import Architecture
-from nasp_lightning.evaluator.predictor import PredictorEvaluator
-from nasp_lightning.evaluator.supernet import SpaceEvaluator, arrays_of
+from nasp_lightning.evaluator.base import Candidate, arrays_of
+from nasp_lightning.evaluator.part.predictor import PredictorEvaluator
+from nasp_lightning.evaluator.part.supernet import SpaceEvaluator
+from nasp_lightning.job import train_predictor
+from nasp_lightning.job.base import Content, Job
 from nasp_lightning.job.search import make_strategy
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
+from nasp_lightning.network.base import Costed
 from nasp_lightning.network.build import options_of
+from nasp_lightning.network.supernet import Supernet
+from nasp_lightning.predictor.base import ClassicalPredictor, GradientPredictor
 from nasp_lightning.predictor.part.scoring import score_all
-from nasp_lightning.run.chain import leave, product
-from nasp_lightning.run.construction import constructing
-from nasp_lightning.run.folder import config_hash, run_once, stem
-from nasp_lightning.run.process import quiet_lightning
-from nasp_lightning.run.provenance import source, versions
+from nasp_lightning.run.chain import leave
+from nasp_lightning.run.config import Component, RunInfo
+from nasp_lightning.run.folder import Config
+from nasp_lightning.run.results import Best, NetworkSearchResults, Product
 from nasp_lightning.search.base import Search
 from nasp_lightning.search.nsga2 import pareto_front
 from nasp_lightning.space.base import Space
 from nasp_lightning.storage import csv_text, write_json, write_text
+from nasp_lightning.study.settings import StudySettings
 
 log = logging.getLogger(__name__)
 
-Config = dict[str, Any]
-
-FORMAT = "nasp_lightning.search_network/1"
 ARCHITECTURE_FORMAT = "nasp_lightning.architecture/1"
 COSTS = ("parameters", "flops")
 SCALES = ("mse", "marginal_likelihood")  # losses whose scores are accuracies
 CHUNK = 4096  # architectures encoded and scored at once
 
 
-def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Config:
+def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Content:
     """Fit, evolve, write ``best.json`` and ``results.json``.
 
     Args:
@@ -72,65 +72,10 @@ def run(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Co
     Raises:
         NaspError: for whatever the user can put right.
     """
-    results = run_once(config, folder, lambda: _search(config, folder, table))
-    leave(config, "search", folder / "best.json")
-    return results
-
-
-def _search(config: Config, folder: Path, table: BenchmarkTable | None) -> Config:
-    quiet_lightning()
-    check_whole("job.count", config["job"]["count"])
-    check_whole("seed", config["seed"], 0)
-    strategy = make_strategy(config)
-    check_search(config, strategy)
-    if table is None:
-        with constructing("benchmark"):
-            table = instantiate(config["benchmark"]["table"])
-    assert table is not None
-    evaluator = make_evaluator(config, table)
-    rng = np.random.default_rng(config["seed"])
-    if (caps := getattr(strategy, "caps", None)) is not None:
-        caps.check(evaluator, rng)  # before the fit, which takes longer
-    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-    fit = fit_and_rank(predictor_config(config), folder / "predictor", table)
-    scored = PredictorEvaluator(evaluator, scorer(fit, evaluator.space))
-    log.info("%s over the score of %s", *_names(config))
-    began = time.perf_counter()
-    strategy.run(scored, rng)
-    seconds = time.perf_counter() - began
-    found = Found(
-        architectures=scored.history,
-        scores=scored.accuracies,
-        costs={name: evaluator.cost(name, scored.history) for name in COSTS},
-        labels=known_labels(table, config, evaluator, scored.history),
-    )
-    chosen = np.argsort(-found.scores, kind="stable")[: config["job"]["count"]]
-    described = [describe(config, table, fit, evaluator, found, place) for place in chosen]
-    for number, content in enumerate(described, 1):
-        write_json(folder / ("best.json" if number == 1 else f"best_{number}.json"), content)
-    front = write_front(folder, evaluator.space, found)
-    results = {
-        "format": FORMAT,
-        **source(config, table),
-        "product": product("search", "best.json"),
-        "space": evaluator.space.name,
-        "search": stem(config["search"]["_target_"]),
-        "caps": dict(config["search"].get("caps") or {}),
-        "predictor": stem(config["predictor"]["_target_"]),
-        "framework": stem(config["framework"]["_target_"]),
-        "queried_labels": fit.results["queried_labels"],
-        "kendall_tau": fit.results["kendall_tau"],
-        "scored_architectures": len(found.architectures),
-        "front_size": len(front),
-        "fit_seconds": fit.results["fit_seconds"],
-        "search_seconds": seconds,
-        "best": {name: described[0][name] for name in ("text", "predicted", "costs", "label")},
-        "versions": versions(),
-    }
-    draw(folder, evaluator.space, found, front, int(chosen[0]))
-    write_json(folder / "results.json", results)
-    _print(results, folder)
-    return results
+    job = SearchNetwork(RunInfo.of(config), folder, table)
+    content = job.once()
+    leave(job.info.chain, "search", folder / "best.json")
+    return content
 
 
 @dataclass(frozen=True)
@@ -144,94 +89,219 @@ class Found:
         labels: ``[n]`` float64 accuracies of those that have a label, NaN of the others.
     """
 
-    architectures: list[Architecture]
+    architectures: list[Candidate]
     scores: Array
     costs: dict[str, Array]
     labels: Array
 
 
-def check_search(config: Config, strategy: Search) -> None:
+class SearchNetwork(Job[NetworkSearchResults]):
+    """The job; see :func:`run`."""
+
+    writes_versions: ClassVar[bool] = False
+
+    strategy: Search
+    benchmark: BenchmarkTable
+    evaluator: SpaceEvaluator
+    rng: np.random.Generator
+    fit: Fit
+
+    def __init__(self, info: RunInfo, folder: Path, table: BenchmarkTable | None = None) -> None:
+        super().__init__(info, folder)
+        self.settings, self.table = StudySettings.of(info), table
+        self.search: Component[Search] = info.component("search")
+        self.network: Component[nn.Module] = info.component("network")
+        self.fit_config = predictor_config(info)
+
+    def prepare(self) -> None:
+        """Load the labels; make the strategy, and what knows the space and its costs."""
+        settings, job = self.settings, self.info.job
+        check_whole("job.count", job["count"])
+        seed = self.info.check_seed()
+        self.strategy = make_strategy(self.search)
+        check_search(self.search, self.strategy, settings)
+        self.benchmark = settings.benchmark.load() if self.table is None else self.table
+        self.evaluator = make_evaluator(settings.space, self.network, job["image"], self.benchmark)
+        self.rng = np.random.default_rng(seed)
+        if self.strategy.caps is not None:
+            self.strategy.caps.check(self.evaluator, self.rng)  # before the fit, which takes longer
+
+    def describe(self) -> str:
+        """Which strategy, over the score of which predictor."""
+        return f"{self.search.name} over the score of {self.settings.predictor.name}"
+
+    def do(self) -> NetworkSearchResults:
+        """Fit the predictor, evolve over its score, write what was found."""
+        self.fit = fit_and_rank(self.fit_config, self.folder / "predictor", self.benchmark)
+        found, seconds = self.evolve()
+        chosen = np.argsort(-found.scores, kind="stable")[: self.info.job["count"]]
+        described = [self.architecture(found, place) for place in chosen]
+        for number, content in enumerate(described, 1):
+            name = "best.json" if number == 1 else f"best_{number}.json"
+            write_json(self.folder / name, content)
+        front = write_front(self.folder, self.evaluator.space, found)
+        draw(self.folder, self.evaluator.space, found, front, int(chosen[0]))
+        settings, fitted = self.settings, self.fit.fit_results
+        source = settings.benchmark.table_source(self.benchmark, len(self.benchmark))
+        caps = self.search.settings.get("caps") or {}
+        return NetworkSearchResults(
+            origin=self.info.origin(),
+            benchmark=source.benchmark,
+            source=source.source,
+            source_file=source.source_file,
+            source_sha256=source.source_sha256,
+            partial=source.partial,
+            data_hash=source.data_hash,
+            product=Product(stage="search", name="best.json"),
+            space=self.evaluator.space.name,
+            search=self.search.name,
+            caps=dict(caps),
+            predictor=settings.predictor.name,
+            framework=settings.framework.name,
+            queried_labels=fitted.queried_labels,
+            kendall_tau=fitted.scores.kendall_tau,
+            scored_architectures=len(found.architectures),
+            front_size=len(front),
+            fit_seconds=fitted.fit_seconds or 0.0,
+            search_seconds=seconds,
+            best=Best(
+                text=str(described[0]["text"]),
+                predicted=float(found.scores[chosen[0]]),
+                costs={name: int(values[chosen[0]]) for name, values in found.costs.items()},
+                label=None if np.isnan(label := float(found.labels[chosen[0]])) else label,
+            ),
+        )
+
+    def evolve(self) -> tuple[Found, float]:
+        """All that the evolution scored, and its seconds."""
+        evaluator = self.evaluator
+        scored = PredictorEvaluator(evaluator, scorer(self.fit, evaluator.space))
+        began = time.perf_counter()
+        self.strategy.run(scored, self.rng)
+        seconds = time.perf_counter() - began
+        benchmark = self.settings.benchmark
+        metric = metric_name(benchmark.dataset, "validation_accuracy", benchmark.epochs)
+        history = scored.history
+        found = Found(
+            architectures=history,
+            scores=scored.accuracies,
+            costs={name: evaluator.cost(name, history) for name in COSTS},
+            labels=known_labels(self.benchmark, metric, evaluator, history),
+        )
+        return found, seconds
+
+    def architecture(self, found: Found, place: int) -> dict[str, object]:
+        """The content of ``best.json``: all that is needed to build the network again."""
+        item, label = found.architectures[place], found.labels[place]
+        return {
+            "format": ARCHITECTURE_FORMAT,
+            "text": self.evaluator.space.to_string(item.operations, item.adjacency),
+            "operations": item.operations.tolist(),
+            "adjacency": None if item.adjacency is None else item.adjacency.tolist(),
+            "space": dict(self.settings.space.settings),
+            "network": {
+                "_target_": self.network.target,
+                **network_options(self.network, self.benchmark),
+            },
+            "predicted": float(found.scores[place]),
+            "costs": {name: int(values[place]) for name, values in found.costs.items()},
+            "label": None if np.isnan(label) else float(label),
+            "predictor": self.settings.predictor.name,
+            "kendall_tau": self.fit.results["kendall_tau"],
+            "data": images_of(self.benchmark),
+            "config_hash": self.info.config_hash,
+        }
+
+    def tell(self, results: NetworkSearchResults) -> None:
+        """Print what was found and where it lies."""
+        _print(results, self.folder)
+
+
+def check_search(search: Component[Search], strategy: Search, settings: StudySettings) -> None:
     """Refuse strategies that label, and predictors that read more than an architecture."""
-    name = stem(config["search"]["_target_"])
     if strategy.needs_predictor:
         raise NaspError(
-            f"search={name} labels what it proposes, and job=search_network has no labels but "
+            f"{search.word} labels what it proposes, and job=search_network has no labels but "
             "those of the benchmark: choose search=nsga2_score or search=spos"
         )
-    if config["data"].get("features") is not None or stem(
-        (config.get("estimation_code") or {}).get("_target_", "none.none")
-    ) not in ("none",):
+    if settings.data.settings.get("features") is not None or settings.code is not None:
         raise NaspError(
             "job=search_network scores architectures of which nothing else is known: set "
             "data.features=null and estimation_code=none"
         )
 
 
-def predictor_config(config: Config) -> Config:
+def predictor_config(info: RunInfo) -> Config:
     """What the fit is a run of: the config without what comes after it."""
-    kept = {name: item for name, item in config.items() if name not in ("search", "network")}
-    top_k = config["job"]["top_k"]
-    target = "nasp_lightning.job.train_predictor.run"
-    return {**kept, "job": {"_target_": target, "top_k": top_k}}
+    kept = {name: item for name, item in info.plain.items() if name not in ("search", "network")}
+    target = f"{train_predictor.__name__}.{train_predictor.run.__name__}"
+    return {**kept, "job": {"_target_": target, "top_k": info.job["top_k"]}}
 
 
-def make_evaluator(config: Config, table: BenchmarkTable) -> SpaceEvaluator:
+def make_evaluator(
+    space: Component[Space], network: Component[nn.Module], image: int | None, table: BenchmarkTable
+) -> SpaceEvaluator:
     """Knows the space and what its networks cost.
 
+    Args:
+        space: its choice.
+        network: of an architecture.
+        image: pixels for which costs are counted; None: those of the labels' images.
+        table: the labels.
+
     Raises:
-        NaspError: if the network of the config cannot say what its architectures cost.
+        NaspError: if the network cannot say what its architectures cost.
     """
-    with constructing("space"):
-        space: Space = instantiate(config["space"])
-    with constructing("network"):
-        kind: Any = get_class(config["network"]["_target_"])
-    if not callable(getattr(kind, "costs", None)) or hasattr(kind, "subnet"):
+    built, kind = space.build(), network.kind()
+    if not isinstance(kind, type) or not issubclass(kind, Costed) or issubclass(kind, Supernet):
         raise NaspError(
-            f"network={stem(config['network']['_target_'])}: job=search_network needs the network "
+            f"{network.word}: job=search_network needs the network "
             "of one architecture that knows its costs: choose network=mobilenet or network=darts"
         )
-    options = network_options(config, table)
+    options: dict[str, Any] = network_options(network, table)
     if "space" in inspect.signature(kind.costs).parameters:
-        options["space"] = space
-    image = config["job"]["image"] or images_of(table).get("side")
-    if image is not None:
-        options["image"] = image
+        options["space"] = built
+    side = image or images_of(table).get("side")
+    if side is not None:
+        options["image"] = side
 
     def costs(operations: Array, adjacency: Array | None) -> dict[str, Array]:
-        found: dict[str, Array] = kind.costs(operations, adjacency, **options)
-        return found
+        return kind.costs(operations, adjacency, **options)
 
-    return SpaceEvaluator(space, costs)
+    return SpaceEvaluator(built, costs)
 
 
-def images_of(table: BenchmarkTable) -> Config:
+def images_of(table: BenchmarkTable) -> dict[str, object]:
     """What the table says of the images that its labels are from."""
-    return dict((table.provenance.get("training") or {}).get("data") or {})
+    training = table.provenance.get("training") or {}
+    found = training.get("data") if isinstance(training, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else {}
 
 
-def network_options(config: Config, table: BenchmarkTable) -> Config:
+def network_options(network: Component[nn.Module], table: BenchmarkTable) -> dict[str, object]:
     """Options of the network, its classes those of the labels' images."""
     options = {
         name: item
-        for name, item in options_of(config["network"]).items()
+        for name, item in options_of(network.settings).items()
         if name != "space"  # the config's own
     }
     classes = images_of(table).get("classes")
     return options if classes is None else {**options, "classes": classes}
 
 
-def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Architecture]], Array]:
+def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Candidate]], Array]:
     """Scores any architectures by a fitted predictor; as accuracies where it learnt those."""
-    scale = fit.results["loss"] in SCALES and not getattr(fit.predictor, "ranks_only", False)
+    predictor = fit.predictor
+    scale = fit.results["loss"] in SCALES and not predictor.ranks_only
 
-    def score(items: Sequence[Architecture]) -> Array:
+    def score(items: Sequence[Candidate]) -> Array:
         parts = []
         for start in range(0, len(items), CHUNK):
             graphs = space.encode(*arrays_of(items[start : start + CHUNK]))
-            if isinstance(fit.predictor, nn.Module):
-                parts.append(score_all(fit.predictor, graphs).double().numpy())
-            else:
-                parts.append(np.asarray(fit.predictor.score(graphs), dtype=np.float64))
+            if isinstance(predictor, ClassicalPredictor):
+                parts.append(np.asarray(predictor.score(graphs), dtype=np.float64))
+            elif isinstance(predictor, GradientPredictor):
+                parts.append(score_all(predictor, graphs).double().numpy())
         scores = np.concatenate(parts)
         return scores * fit.data.std + fit.data.mean if scale else scores
 
@@ -239,48 +309,15 @@ def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Architecture]], Array]:
 
 
 def known_labels(
-    table: BenchmarkTable, config: Config, evaluator: SpaceEvaluator, items: Sequence[Architecture]
+    table: BenchmarkTable, metric: str, evaluator: SpaceEvaluator, items: Sequence[Candidate]
 ) -> Array:
     """``[n]`` labels of those architectures that the table has, NaN of the others."""
-    benchmark = config["benchmark"]
-    name = f"{benchmark['dataset']}/validation_accuracy/{benchmark['epochs']}"
-    values = table.metric(name)[:, 0]
+    values = table.metric(metric)[:, 0]
     known = {}
     for row, codes in enumerate(table.operations):
         matrix = None if table.adjacency is None else table.adjacency[row]
         known[evaluator.find(codes, matrix).key] = float(values[row])
     return np.array([known.get(item.key, np.nan) for item in items], dtype=np.float64)
-
-
-def describe(
-    config: Config,
-    table: BenchmarkTable,
-    fit: Fit,
-    evaluator: SpaceEvaluator,
-    found: Found,
-    place: int,
-) -> Config:
-    """The content of ``best.json``: all that is needed to build the network again."""
-    item = found.architectures[place]
-    label = found.labels[place]
-    return {
-        "format": ARCHITECTURE_FORMAT,
-        "text": evaluator.space.to_string(item.operations, item.adjacency),
-        "operations": item.operations.tolist(),
-        "adjacency": None if item.adjacency is None else item.adjacency.tolist(),
-        "space": config["space"],
-        "network": {
-            "_target_": config["network"]["_target_"],
-            **network_options(config, table),
-        },
-        "predicted": float(found.scores[place]),
-        "costs": {name: int(values[place]) for name, values in found.costs.items()},
-        "label": None if np.isnan(label) else float(label),
-        "predictor": stem(config["predictor"]["_target_"]),
-        "kendall_tau": fit.results["kendall_tau"],
-        "data": images_of(table),
-        "config_hash": config_hash(config),
-    }
 
 
 def write_front(folder: Path, space: Space, found: Found) -> Array:
@@ -313,18 +350,14 @@ def draw(folder: Path, space: Space, found: Found, front: Array, best: int) -> N
         log.warning("no drawings: %s", error)
 
 
-def _names(config: Config) -> tuple[str, str]:
-    return stem(config["search"]["_target_"]), stem(config["predictor"]["_target_"])
-
-
-def _print(results: Config, folder: Path) -> None:
+def _print(results: NetworkSearchResults, folder: Path) -> None:
     console = Console(width=None if Console().is_terminal else 110)
-    best = results["best"]
+    best, costs = results.best, results.best.costs
     console.print(
-        f"{results['scored_architectures']} architectures scored by {results['predictor']} "
-        f"({results['queried_labels']} labels, Kendall's tau {results['kendall_tau']:.3f}); best "
-        f"predicted {best['predicted']:.4f} with {best['costs']['parameters'] / 1e6:.2f} M "
-        f"parameters and {best['costs']['flops'] / 1e6:.1f} M multiply-adds",
+        f"{results.scored_architectures} architectures scored by {results.predictor} "
+        f"({results.queried_labels} labels, Kendall's tau {results.kendall_tau:.3f}); best "
+        f"predicted {best.predicted:.4f} with {costs['parameters'] / 1e6:.2f} M "
+        f"parameters and {costs['flops'] / 1e6:.1f} M multiply-adds",
         highlight=False,
         soft_wrap=True,
     )

@@ -9,19 +9,14 @@ folder ends up with ``results.json``, ``metrics.csv`` and ``network.safetensors`
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-import yaml
-from hydra.utils import get_class, instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
 from rich.console import Console
 from torch import nn
@@ -30,41 +25,37 @@ from nasp_lightning.callbacks.checkpoint import ClockCheckpoint, checkpoint_path
 from nasp_lightning.compiling import compiling
 from nasp_lightning.data.base import ImageModule
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.job.base import Content, Job
 from nasp_lightning.logger import close, closed_on_failure
-from nasp_lightning.network.build import (
-    Architecture,
-    build_network,
-    build_space,
-    build_supernet,
-)
-from nasp_lightning.network.count import multiply_adds, parameter_count
-from nasp_lightning.network.store import check_space, save_network
-from nasp_lightning.run.chain import find, leave, product
+from nasp_lightning.network.build import build_network, build_space, build_supernet
+from nasp_lightning.network.count import evaluated_parameters, multiply_adds
+from nasp_lightning.network.create import ARCHITECTURE, read_architecture
+from nasp_lightning.network.store import architecture_of, check_space, save_network
+from nasp_lightning.run.chain import find, leave
+from nasp_lightning.run.config import Component, RunInfo
 from nasp_lightning.run.construction import constructing
-from nasp_lightning.run.folder import config_hash, method_hash, run_once, stem
+from nasp_lightning.run.folder import Config, config_hash
 from nasp_lightning.run.process import quiet_lightning, set_threads
-from nasp_lightning.run.provenance import versions
-from nasp_lightning.space.base import Space
-from nasp_lightning.storage import write_json, write_text
+from nasp_lightning.run.results import NetworkResults, Product
+from nasp_lightning.space.base import Architecture, Space, stacked
 from nasp_lightning.study.neural import (
     check_checkpoint,
     fit_or_resume,
     interruptible,
     make_callbacks,
     make_logger,
+    make_optimizer,
 )
+from nasp_lightning.study.settings import Training
 from nasp_lightning.task.classifier import Classifier
 
 log = logging.getLogger(__name__)
 
-Config = dict[str, Any]
-
-FORMAT = "nasp_lightning.network_run/1"
 NETWORK_FILE = "network.safetensors"
 STAGES = {"supernet": "supernet", "network": "retrain"}  # of a chain, by what is trained
 
 
-def run(config: Config, folder: Path) -> Config:
+def run(config: Config, folder: Path) -> Content:
     """Train, test, write.
 
     Args:
@@ -77,9 +68,9 @@ def run(config: Config, folder: Path) -> Config:
     Raises:
         NaspError: for whatever the user can put right.
     """
-    if _rank():  # a further process of DDP; the first one holds the folder's lock
-        return _train(config, folder)
-    return run_once(config, folder, lambda: _train(config, folder))
+    job = TrainNetwork(RunInfo.of(config), folder)
+    # A further process of DDP works beside the first one, which holds the folder's lock.
+    return job.run() if _rank() else job.once()
 
 
 @dataclass(frozen=True)
@@ -104,138 +95,221 @@ class Subject:
         return None if self.architecture is None else self.space.to_string(*self.architecture)
 
 
-@closed_on_failure()
-def _train(config: Config, folder: Path) -> Config:
-    quiet_lightning()
-    warnings.filterwarnings("ignore", ".*Total length of `list` across ranks is zero.*")
-    set_threads(config.get("threads"), fitting=False)
-    check_whole("seed", config["seed"], 0)
-    check_whole("job.evaluation_batch", config["job"]["evaluation_batch"])
-    data = make_data(config)
-    subject = make_subject(config, data)
-    task = make_task(config, subject)
-    if checkpoint_path(folder).exists():  # before anything of another run is overwritten
-        check_checkpoint(checkpoint_path(folder), task.hparams["config"])
-    callbacks = make_callbacks(config, folder)
-    trainer = make_trainer(config, folder, task, callbacks)
-    if trainer.is_global_zero:
-        describe(config, folder, subject, data, trainer)
-    clock = next((item for item in callbacks if isinstance(item, ClockCheckpoint)), None)
-    with told_failures():
-        seconds = fit_or_resume(trainer, task, data, clock)
-    accuracies = test(trainer, task, data, config["job"]["evaluation_batch"])
-    if not trainer.is_global_zero:
-        return {}
-    results = {
-        **identity(config, data, subject),
-        **measured(task, accuracies, data),
-        "product": product(STAGES[subject.kind], NETWORK_FILE),
-        "fit_seconds": seconds,
-        "images_per_second": task.trained_images / max(task.trained_seconds, 1e-9),
-        "device": device_name(trainer),
-        "devices": trainer.world_size,
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
-    }
-    write_network(config, folder, subject, data, results)
-    write_json(folder / "results.json", results)
-    leave(config, STAGES[subject.kind], folder / NETWORK_FILE)
-    summarise(results, folder)
-    if trainer.logger is not None:
-        close(trainer.logger, results)
-    return results
+class TrainNetwork(Job[NetworkResults]):
+    """The job; see :func:`run`."""
 
+    data: ImageModule
+    subject: Subject
+    task: Classifier
+    callbacks: list[Callback]
+    trainer: Trainer
 
-def make_data(config: Config) -> ImageModule:
-    """The images of a config."""
-    with constructing("data"):
-        data: ImageModule = instantiate(config["data"], _partial_=True)(seed=config["seed"])
-    return data
+    def __init__(self, info: RunInfo, folder: Path) -> None:
+        super().__init__(info, folder)
+        self.training = Training.of(info)
+        self.images: Component[ImageModule] = info.component("data")
+        self.space: Component[Space] = info.component("space")
+        self.network: Component[nn.Module] = info.component("network")
 
+    @closed_on_failure()
+    def run(self) -> Content:
+        """Train and test on every process; the first one writes, keeps and tells."""
+        quiet_lightning()
+        self.prepare()
+        first = self.trainer.is_global_zero
+        if first:
+            self.begin()
+        seconds, accuracies = self.train()
+        if not first:
+            return {}
+        results = self.results(seconds, accuracies)
+        write_network(self.folder, self.subject, self.data, self.settings, results)
+        content = self.keep(results)
+        leave(self.info.chain, STAGES[self.subject.kind], self.folder / NETWORK_FILE)
+        self.tell(results)
+        if self.trainer.logger is not None:
+            close(self.trainer.logger, content)
+        return content
 
-def make_subject(config: Config, data: ImageModule) -> Subject:
-    """The network or supernet of a config, its weights drawn by the run's seed."""
-    with constructing("task"):
-        kind = str(getattr(get_class(config["task"]["_target_"]), "kind", ""))
-    if kind not in STAGES:
-        raise NaspError(
-            f"task={config['task']['_target_']}: choose task=classifier or task=supernet"
+    def prepare(self) -> None:
+        """Images, the network with fresh weights, its task and trainer."""
+        warnings.filterwarnings("ignore", ".*Total length of `list` across ranks is zero.*")
+        set_threads(self.info.threads, fitting=False)
+        info, job, training = self.info, self.info.job, self.training
+        info.check_seed()
+        check_whole("job.evaluation_batch", job["evaluation_batch"])
+        self.data = self.images.build(seed=info.seed)
+        self.subject = self.make_subject()
+        self.task = make_task(info, training, self.subject)
+        if checkpoint_path(self.folder).exists():  # before anything of another run is overwritten
+            kept = self.task.hparams["config"]
+            check_checkpoint(checkpoint_path(self.folder), config_hash(kept))
+        self.callbacks = make_callbacks(training.callbacks, self.folder)
+        self.trainer = make_trainer(info, training, self.folder, self.task, self.callbacks)
+
+    def make_subject(self) -> Subject:
+        """The network or supernet, its weights drawn by the run's seed."""
+        task, told = self.training.task, self.info.job["architecture"]
+        kind = task.kind()
+        what = kind.kind if isinstance(kind, type) and issubclass(kind, Classifier) else ""
+        if what not in STAGES:
+            raise NaspError(f"task={task.target}: choose task=classifier or task=supernet")
+        with constructing("space"):
+            space = build_space(self.space.settings)
+        architecture = None
+        if what == "network":
+            architecture = chosen_architecture(self.info.chain, told, self.space, space)
+        elif told is not None:
+            raise NaspError(
+                f"job.architecture={told}: a supernet is trained for all architectures; leave it "
+                "out, or choose task=classifier"
+            )
+        seed_everything(self.info.seed, workers=False, verbose=False)
+        settings, classes = self.network.settings, self.data.classes
+        module: nn.Module
+        with constructing("network"):
+            if architecture is None:
+                module = build_supernet(settings, space, classes)
+            else:
+                module = build_network(settings, space, architecture, classes)
+        return Subject(what, module, space, architecture)
+
+    def describe(self) -> str:
+        """What is trained, on which images, for how long, where."""
+        data, trainer = self.data, self.trainer
+        train, held_out, tests = (data.sizes[part] for part in ("train", "held_out", "test"))
+        return (
+            f"{self.network.name} {self.subject.text or self.subject.kind} on {data.name}: "
+            f"{train} training, {held_out} held-out, {tests} test images of {data.classes} "
+            f"classes; {trainer.max_epochs} epochs of {data.steps} steps on "
+            f"{device_name(trainer)}, seed {self.info.seed}; run folder {self.folder}"
         )
-    with constructing("space"):
-        space = build_space(config["space"])
-    told = config["job"]["architecture"]
-    architecture = None
-    if kind == "network":
-        architecture = read_architecture(config, space)
-    elif told is not None:
-        raise NaspError(
-            f"job.architecture={told}: a supernet is trained for all architectures; leave it out, "
-            "or choose task=classifier"
+
+    def train(self) -> tuple[float, list[float]]:
+        """Seconds of training over all attempts, and test accuracies."""
+        clock = next((item for item in self.callbacks if isinstance(item, ClockCheckpoint)), None)
+        with told_failures():
+            seconds = fit_or_resume(self.trainer, self.task, self.data, clock)
+        batch = self.info.job["evaluation_batch"]
+        return seconds, test(self.trainer, self.task, self.data, batch)
+
+    def do(self) -> NetworkResults:
+        """Train, test and write the network."""
+        seconds, accuracies = self.train()
+        return self.results(seconds, accuracies)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Settings of the network and its space, for the network's file."""
+        return {"network": dict(self.network.settings), "space": dict(self.space.settings)}
+
+    def results(self, seconds: float, accuracies: list[float]) -> NetworkResults:
+        """What was measured: of a supernet the mean of the subnets that were evaluated."""
+        data, task, subject, trainer = self.data, self.task, self.subject, self.trainer
+        last, is_supernet = task.last_values, subject.kind == "supernet"
+        return NetworkResults(
+            origin=self.info.origin(),
+            method_hash=self.info.method_hash,
+            kind=subject.kind,
+            network=self.network.name,
+            space=subject.space.name,
+            architecture=subject.text,
+            data=data.name,
+            data_hash=data.data_hash,
+            train_images=data.sizes["train"],
+            held_out_images=data.sizes["held_out"],
+            test_images=data.sizes["test"],
+            classes=data.classes,
+            side=data.side,
+            epochs=self.training.trainer["max_epochs"],
+            batch_size=data.batch_size,
+            parameters=evaluated_parameters(task.network),
+            macs=None if is_supernet else multiply_adds(task.network, data.side),
+            train_loss=last.get("train/loss"),
+            train_accuracy=last.get("train/accuracy"),
+            held_out_accuracy=last.get("held_out/accuracy"),
+            test_accuracy=sum(accuracies) / len(accuracies),
+            subnet_accuracies=accuracies if is_supernet else None,
+            product=Product(stage=STAGES[subject.kind], name=NETWORK_FILE),
+            fit_seconds=seconds,
+            images_per_second=task.trained_images / max(task.trained_seconds, 1e-9),
+            device=device_name(trainer),
+            devices=trainer.world_size,
+            threads=torch.get_num_threads(),
         )
-    seed_everything(config["seed"], workers=False, verbose=False)
-    with constructing("network"):
-        if architecture is None:
-            module = build_supernet(config["network"], space, data.classes)
-        else:
-            module = build_network(config["network"], space, architecture, data.classes)
-    return Subject(kind, module, space, architecture)
+
+    def tell(self, results: NetworkResults) -> None:
+        """Print what was measured."""
+        console = Console(width=None if Console().is_terminal else 110)
+        what = "mean of the evaluated subnets " if results.kind == "supernet" else ""
+        console.print(
+            f"{results.network} on {results.data}: test accuracy {what}"
+            f"{100 * results.test_accuracy:.2f} %, training "
+            f"{100 * (results.train_accuracy or 0):.2f} %; {results.parameters:,} parameters; "
+            f"{results.images_per_second:,.0f} images/s, fit {results.fit_seconds:.1f} s",
+            highlight=False,
+        )
+        console.print(f"network: {self.folder / NETWORK_FILE}", highlight=False, soft_wrap=True)
+        where = self.folder / "results.json"
+        console.print(f"results: {where}", highlight=False, soft_wrap=True)
 
 
-def read_architecture(config: Config, space: Space) -> Architecture:
+def chosen_architecture(
+    chain: Path | None, told: object, chosen: Component[Space], space: Space
+) -> Architecture:
     """The architecture of ``job.architecture``: a file of ``job=search_network``, or a text.
+
+    Args:
+        chain: folder in which stages leave word, or None.
+        told: value of the setting.
+        chosen: the config's space, of which the file's must be.
+        space: the same, built.
 
     Raises:
         NaspError: if there is none, or it is of another space.
     """
-    told = config["job"]["architecture"]
     if told is not None and not str(told).endswith(".json"):
         return space.from_string(str(told))
-    path = find(config, "search", "job.architecture", told)
+    path = find(chain, "search", "job.architecture", told)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        check_space(content, config["space"], str(path))
-        adjacency = content.get("adjacency")
-        found = (
-            np.array(content["operations"], dtype=np.uint8),
-            None if adjacency is None else np.array(adjacency, dtype=np.uint8),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        content = read_architecture(path, ARCHITECTURE)
+        found = architecture_of(content)
+    except NaspError as error:
         raise NaspError(
             f"job.architecture={path}: it is no architecture ({error}); give the best.json of "
             "job=search_network, or the architecture's text"
         ) from error
-    space.validate(found[0][None], None if found[1] is None else found[1][None])
+    check_space(content, dict(chosen.settings), str(path))
+    space.validate(*stacked([found]))
     return found
 
 
-def make_task(config: Config, subject: Subject) -> Classifier:
-    """The LightningModule of a config."""
-    settings = dict(config["task"])
-    if settings.get("strict_fairness"):  # its steps are its own, so the trainer cannot clip
-        settings["gradient_clip"] = config["trainer"].get("gradient_clip_val")
-    kept = {**config, "architecture": subject.text} if subject.text else config
+def make_task(info: RunInfo, training: Training, subject: Subject) -> Classifier:
+    """The LightningModule of a run."""
+    task = training.task
+    if task.settings.get("strict_fairness"):  # its steps are its own, so the trainer cannot clip
+        task = task.changed(gradient_clip=training.trainer.get("gradient_clip_val"))
+    kept = {**info.plain, "architecture": subject.text} if subject.text else info.plain
+    optimizer, schedule = make_optimizer(training.optimizer, training.scheduler)
+    made = task.build(
+        network=subject.module,
+        optimizer=optimizer,
+        schedule=schedule,
+        seed=info.seed,
+        config=kept,
+    )
+    if not isinstance(made, Classifier):
+        raise NaspError(f"{task.word}: choose task=classifier or task=supernet")
     with constructing("optimizer"):
-        optimizer = instantiate(config["optimizer"])
-    with constructing("scheduler"):
-        schedule = instantiate(config["scheduler"])
-    with constructing("task"):
-        task: Classifier = instantiate(settings, _partial_=True)(
-            network=subject.module,
-            optimizer=optimizer,
-            schedule=schedule,
-            seed=config["seed"],
-            config=kept,
-        )
-    with constructing("optimizer"):
-        task.configure_optimizers()  # one that cannot be fails now, not in the fit
-    return task
+        made.configure_optimizers()  # one that cannot be fails now, not in the fit
+    return made
 
 
 def make_trainer(
-    config: Config, folder: Path, task: Classifier, callbacks: list[Callback]
+    info: RunInfo, training: Training, folder: Path, task: Classifier, callbacks: list[Callback]
 ) -> Trainer:
-    """The trainer of a config."""
-    settings = dict(config["trainer"])
+    """The trainer of a run."""
+    settings = dict(training.trainer)
     check_whole("trainer.max_epochs", settings.get("max_epochs"))
     if not task.automatic_optimization:
         settings["gradient_clip_val"] = None
@@ -243,7 +317,7 @@ def make_trainer(
         from lightning.pytorch.callbacks import EMAWeightAveraging
 
         callbacks = [*callbacks, EMAWeightAveraging(decay=task.ema_decay)]
-    logger = make_logger(config, folder) if not _rank() else None
+    logger = None if _rank() else make_logger(training.logger, folder, info.plain)
     with constructing("trainer"):
         return Trainer(
             **settings,
@@ -278,100 +352,30 @@ def told_failures() -> Iterator[None]:
         ) from error
 
 
-def describe(
-    config: Config, folder: Path, subject: Subject, data: ImageModule, trainer: Trainer
-) -> None:
-    """Write the resolved config and say what begins."""
-    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-    write_json(folder / "versions.json", versions())
-    log.info(
-        "%s %s on %s: %d training, %d held-out, %d test images of %d classes; %s epochs of %d "
-        "steps on %s, seed %d; run folder %s",
-        *(stem(config["network"]["_target_"]), subject.text or subject.kind, data.name),
-        *(data.sizes[part] for part in ("train", "held_out", "test")),
-        *(data.classes, trainer.max_epochs, data.steps, device_name(trainer), config["seed"]),
-        folder,
-    )
-
-
-def identity(config: Config, data: ImageModule, subject: Subject) -> Config:
-    """What a number is a number of."""
-    return {
-        "format": FORMAT,
-        "config_hash": config_hash(config),
-        "method_hash": method_hash(config),
-        "name": config["name"],
-        "kind": subject.kind,
-        "network": stem(config["network"]["_target_"]),
-        "space": subject.space.name,
-        "architecture": subject.text,
-        "data": data.name,
-        "data_hash": data.data_hash,
-        **{f"{part}_images": size for part, size in data.sizes.items()},
-        "classes": data.classes,
-        "side": data.side,
-        "seed": config["seed"],
-        "epochs": config["trainer"]["max_epochs"],
-        "batch_size": data.batch_size,
-    }
-
-
-def measured(task: Classifier, accuracies: list[float], data: ImageModule) -> Config:
-    """What was measured: of a supernet the mean of the subnets that were evaluated."""
-    last = task.last_values
-    return {
-        "parameters": evaluated_parameters(task.network),
-        "macs": multiply_adds(task.network, data.side) if task.kind == "network" else None,
-        "train_loss": last.get("train/loss"),
-        "train_accuracy": last.get("train/accuracy"),
-        "held_out_accuracy": last.get("held_out/accuracy"),
-        "test_accuracy": sum(accuracies) / len(accuracies),
-        "subnet_accuracies": accuracies if task.kind == "supernet" else None,
-    }
-
-
-def evaluated_parameters(network: nn.Module) -> int:
-    """Parameters without those of an auxiliary head, which only the training has."""
-    head = getattr(network, "auxiliary", None)
-    spare = parameter_count(head) if isinstance(head, nn.Module) else 0
-    return parameter_count(network) - spare
-
-
 def write_network(
-    config: Config, folder: Path, subject: Subject, data: ImageModule, results: Config
+    folder: Path,
+    subject: Subject,
+    data: ImageModule,
+    settings: dict[str, object],
+    results: NetworkResults,
 ) -> None:
     """The trained module with its manifest."""
     operations, adjacency = subject.architecture or (None, None)
+    content = results.to_json()
     numbers = ("name", "config_hash", "seed", "epochs", "parameters", "macs", "test_accuracy")
     save_network(
         folder / NETWORK_FILE,
         subject.module,
         {
             "kind": subject.kind,
-            "network": config["network"],
-            "space": config["space"],
+            **settings,
             "operations": None if operations is None else operations.tolist(),
             "adjacency": None if adjacency is None else adjacency.tolist(),
             "text": subject.text,
             "data": data.describe(),
-            "results": {name: results[name] for name in numbers},
+            "results": {name: content[name] for name in numbers},
         },
     )
-
-
-def summarise(results: Config, folder: Path) -> None:
-    """Print what was measured."""
-    console = Console(width=None if Console().is_terminal else 110)
-    what = "mean of the evaluated subnets " if results["kind"] == "supernet" else ""
-    console.print(
-        f"{results['network']} on {results['data']}: test accuracy {what}"
-        f"{100 * results['test_accuracy']:.2f} %, training "
-        f"{100 * results['train_accuracy']:.2f} %; {results['parameters']:,} parameters; "
-        f"{results['images_per_second']:,.0f} images/s, fit {results['fit_seconds']:.1f} s",
-        highlight=False,
-    )
-    console.print(f"network: {folder / NETWORK_FILE}", highlight=False, soft_wrap=True)
-    console.print(f"results: {folder / 'results.json'}", highlight=False, soft_wrap=True)
 
 
 def device_name(trainer: Trainer) -> str:

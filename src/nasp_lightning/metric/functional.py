@@ -12,17 +12,21 @@ so that a constant predictor earns nothing by luck. K above N means all N.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from nasp_lightning.error import NaspError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Vector = npt.NDArray[np.float64]
+Values: TypeAlias = "npt.ArrayLike | Tensor"  # one-dimensional
 
 
-def kendall_tau(predicted: Any, true: Any) -> float:
+def kendall_tau(predicted: Values, true: Values) -> float:
     """Kendall's tau-b in [-1, 1], in O(N log N); 0.0 where either side is constant.
 
     This is the tau of the TNASP and PINAT tables (``scipy.stats.kendalltau``).
@@ -42,7 +46,7 @@ def kendall_tau(predicted: Any, true: Any) -> float:
     return float(kendalltau(predicted, true, variant="b").statistic)
 
 
-def spearman(predicted: Any, true: Any) -> float:
+def spearman(predicted: Values, true: Values) -> float:
     """Spearman's rank correlation in [-1, 1], ties by mean rank; 0.0 where either is constant.
 
     Args:
@@ -58,7 +62,7 @@ def spearman(predicted: Any, true: Any) -> float:
     return _correlation(rankdata(predicted), rankdata(true))
 
 
-def pearson(predicted: Any, true: Any) -> float:
+def pearson(predicted: Values, true: Values) -> float:
     """Pearson's linear correlation in [-1, 1]; 0.0 where either side is constant.
 
     Args:
@@ -78,7 +82,7 @@ def pearson(predicted: Any, true: Any) -> float:
     return _correlation(predicted, true)
 
 
-def best_in_top_k(predicted: Any, true: Any, k: int) -> float:
+def best_in_top_k(predicted: Values, true: Values, k: int) -> float:
     """Best true accuracy among the K architectures predicted best, in the unit of ``true``.
 
     Args:
@@ -93,7 +97,7 @@ def best_in_top_k(predicted: Any, true: Any, k: int) -> float:
     return float(true[_predicted_top(predicted, true, k)].max())
 
 
-def regret_at_k(predicted: Any, true: Any, k: int) -> float:
+def regret_at_k(predicted: Values, true: Values, k: int) -> float:
     """Best true accuracy of all minus :func:`best_in_top_k`; zero or more, lower is better.
 
     Args:
@@ -108,7 +112,7 @@ def regret_at_k(predicted: Any, true: Any, k: int) -> float:
     return float(true.max() - true[_predicted_top(predicted, true, k)].max())
 
 
-def precision_at_k(predicted: Any, true: Any, k: int) -> float:
+def precision_at_k(predicted: Values, true: Values, k: int) -> float:
     """Share of the predicted top K that belongs to the true top K, in [0, 1].
 
     The true top K is every architecture at least as accurate as the K-th best, so those tied
@@ -149,7 +153,7 @@ def _constant(values: Vector) -> bool:
 
 
 def bootstrap_interval(
-    values: Any, level: float = 0.95, draws: int = 10_000, seed: int = 0
+    values: Values, level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of independent values.
 
@@ -179,7 +183,7 @@ def _correlation(left: Vector, right: Vector) -> float:
     return value if np.isfinite(value) else 0.0
 
 
-def _pair(predicted: Any, true: Any) -> tuple[Vector, Vector]:
+def _pair(predicted: Values, true: Values) -> tuple[Vector, Vector]:
     """Both sides as float64 vectors of one length, without NaN."""
     left, right = _vector(predicted, "predictions"), _vector(true, "true values")
     if len(left) != len(right):
@@ -187,7 +191,7 @@ def _pair(predicted: Any, true: Any) -> tuple[Vector, Vector]:
     return left, right
 
 
-def _vector(values: Any, name: str) -> Vector:
+def _vector(values: Values, name: str) -> Vector:
     if hasattr(values, "detach"):  # a tensor, of any device and floating type
         values = values.detach().cpu().double().numpy()
     vector = np.asarray(values, dtype=np.float64)

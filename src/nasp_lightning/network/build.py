@@ -16,33 +16,33 @@ Example:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from torch import nn
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Space
+from nasp_lightning.network.supernet import Supernet
+from nasp_lightning.space.base import Architecture, Space, stacked
 
-Config = dict[str, Any]
-Architecture = tuple[Array, Array | None]
+Module = TypeVar("Module", bound=nn.Module)
 
 NOT_OPTIONS = ("_target_", "_partial_", "_convert_", "_recursive_")
 
 
-def build_space(settings: Mapping[str, Any]) -> Space:
+def build_space(settings: Mapping[str, object]) -> Space:
     """The space of a config's group ``space``.
 
     Raises:
         NaspError: if the settings name no space, or one that cannot be.
     """
-    space: Space = _named("space", settings, Space)(**options_of(settings))
-    return space
+    make: Callable[..., Space] = _named("space", settings, Space)
+    return make(**options_of(settings))
 
 
 def build_network(
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     space: Space | None,
     architecture: Architecture,
     classes: int | None = None,
@@ -53,22 +53,21 @@ def build_network(
         settings: of a config's group ``network``; its class is called with the architecture, and
             with ``space`` (in place of the settings') and ``classes`` where it takes them.
         space: of the architecture.
-        architecture: operations ``[T]`` and adjacency ``[V, V]`` or None.
+        architecture: as native arrays.
         classes: of the data; None: the settings'.
 
     Raises:
         NaspError: if the settings name no module, or the architecture is none of the space.
     """
-    kind = _named("network", settings, nn.Module)
-    operations, adjacency = architecture
+    kind: type[nn.Module] = _named("network", settings, nn.Module)
     if space is not None:
-        space.validate(operations[None], None if adjacency is None else adjacency[None])
-    return _call(kind, settings, space, classes, operations, adjacency)
+        space.validate(*stacked([Architecture(*architecture)]))
+    return _call(kind, settings, space, classes, *architecture)
 
 
 def build_supernet(
-    settings: Mapping[str, Any], space: Space, classes: int | None = None
-) -> nn.Module:
+    settings: Mapping[str, object], space: Space, classes: int | None = None
+) -> Supernet:
     """The supernet of a space.
 
     Args:
@@ -79,8 +78,8 @@ def build_supernet(
     Raises:
         NaspError: if the settings name no supernet.
     """
-    kind = _named("network", settings, nn.Module)
-    if not hasattr(kind, "subnet"):
+    kind: type[nn.Module] = _named("network", settings, nn.Module)
+    if not issubclass(kind, Supernet):
         raise NaspError(
             f"network={settings['_target_']} is the network of one architecture: choose a "
             "supernet, such as network=mobilenet_supernet"
@@ -88,14 +87,19 @@ def build_supernet(
     return _call(kind, settings, space, classes)
 
 
-def options_of(settings: Mapping[str, Any]) -> Config:
+def options_of(settings: Mapping[str, object]) -> dict[str, object]:
     """Settings without the words that are Hydra's."""
     return {name: value for name, value in settings.items() if name not in NOT_OPTIONS}
 
 
 def _call(
-    kind: Any, settings: Mapping[str, Any], space: Space | None, classes: int | None, *given: Any
-) -> nn.Module:
+    kind: type[Module],
+    settings: Mapping[str, object],
+    space: Space | None,
+    classes: int | None,
+    *given: Array | None,
+) -> Module:
+    make: Callable[..., Module] = kind
     takes = inspect.signature(kind).parameters
     options = options_of(settings)
     if "space" in takes:
@@ -111,13 +115,12 @@ def _call(
             + ", ".join(name for name, item in takes.items() if item.kind is item.KEYWORD_ONLY)
         )
     try:
-        network: nn.Module = kind(*given, **options)
+        return make(*given, **options)
     except TypeError as error:
         raise NaspError(f"network={settings['_target_']}: {error} (see conf/network/)") from error
-    return network
 
 
-def _named(group: str, settings: Mapping[str, Any], kind: type) -> Any:
+def _named(group: str, settings: Mapping[str, object], kind: type) -> type:
     """The class that settings name, which must be a ``kind``."""
     from hydra.utils import get_class
 
@@ -128,7 +131,7 @@ def _named(group: str, settings: Mapping[str, Any], kind: type) -> Any:
         if name != "space" and isinstance(value, Mapping) and "_target_" in value:
             raise NaspError(f"{group}.{name}: write plain values, no _target_")
     try:
-        found = get_class(target)
+        found: type = get_class(target)
     except Exception as error:
         raise NaspError(f"{group}={target}: it cannot be imported ({error})") from error
     if not issubclass(found, kind):

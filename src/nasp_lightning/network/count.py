@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,10 @@ from torch import nn
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
+from nasp_lightning.network.base import WithAuxiliary
+
+Options = ParamSpec("Options")
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -30,7 +34,15 @@ def parameter_count(network: nn.Module) -> int:
     return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
 
 
-def on_meta(build: Callable[..., nn.Module], *arguments: Any, **options: Any) -> nn.Module:
+def evaluated_parameters(network: nn.Module) -> int:
+    """Trainable parameters without those of an auxiliary head, which only the training has."""
+    spare = network.auxiliary_modules() if isinstance(network, WithAuxiliary) else ()
+    return parameter_count(network) - sum(parameter_count(module) for module in spare)
+
+
+def on_meta(
+    build: Callable[Options, Module], *arguments: Options.args, **options: Options.kwargs
+) -> Module:
     """A network on the meta device: no memory, no initialisation, no numbers."""
     with torch.device("meta"):
         return build(*arguments, **options)
@@ -52,7 +64,7 @@ def multiply_adds(network: nn.Module, image: int = 32, biases: bool = False) -> 
     network = copy.deepcopy(network).to("meta").eval()
     sums = 0
 
-    def add_biases(layer: nn.Module, _: Any, output: torch.Tensor) -> None:
+    def add_biases(layer: nn.Module, _: object, output: torch.Tensor) -> None:
         nonlocal sums
         sums += output.numel() if layer.bias is not None else 0
 

@@ -10,7 +10,7 @@ Example:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,16 @@ from nasp_lightning.storage import atomic_path
 
 Config = dict[str, Any]
 
-NEEDED = ("space", "network", "operations", "adjacency")
+NEEDED = ("space", "network", "operations", "adjacency")  # to build the network
+ARCHITECTURE = ("space", "operations", "adjacency")  # to know which one it is
 TOLERANCE = 1e-4  # between the logits of a module and of its ONNX file
 OPSET = 18
 
 
 def create_network(
-    source: str | Path | Mapping[str, Any],
+    source: str | Path | Mapping[str, object],
     checkpoint: str | Path | None = None,
-    **overrides: Any,
+    **overrides: object,
 ) -> nn.Module:
     """The network of an architecture, in eval mode; as ``timm.create_model`` makes those of names.
 
@@ -65,14 +66,20 @@ def create_network(
     return network.eval()
 
 
-def read_architecture(source: str | Path | Mapping[str, Any]) -> Config:
-    """What ``best.json`` says.
+def read_architecture(
+    source: str | Path | Mapping[str, object], needed: Sequence[str] = NEEDED
+) -> Config:
+    """What ``best.json`` says; :func:`~.store.architecture_of` makes its architecture of it.
+
+    Args:
+        source: the file, or its content.
+        needed: what it must say.
 
     Raises:
         NaspError: if there is no such file, or it says too little.
     """
     told = "the file" if isinstance(source, Mapping) else str(source)
-    content: Any = source
+    content: object = source
     if not isinstance(source, Mapping):
         try:
             content = json.loads(Path(source).read_text(encoding="utf-8"))
@@ -80,9 +87,9 @@ def read_architecture(source: str | Path | Mapping[str, Any]) -> Config:
             raise NaspError(
                 f"{source} cannot be read ({error}): give the best.json of job=search_network"
             ) from error
-    if not isinstance(content, Mapping) or any(name not in content for name in NEEDED):
+    if not isinstance(content, Mapping) or any(name not in content for name in needed):
         raise NaspError(
-            f"{told} is no architecture: it needs {', '.join(NEEDED)}, as the best.json of "
+            f"{told} is no architecture: it needs {', '.join(needed)}, as the best.json of "
             "job=search_network has them"
         )
     return dict(content)

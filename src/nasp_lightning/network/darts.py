@@ -12,7 +12,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,17 @@ class AuxiliaryHead(nn.Module):
             pooled = functional.avg_pool2d(active, 5, 3)
         logits: Tensor = self.classifier(self.widen(self.narrow(pooled)).mean((2, 3)))
         return logits
+
+
+class DartsOptions(TypedDict, total=False):
+    """Options of :class:`DartsNetwork`."""
+
+    classes: int
+    channels: int
+    layers: int
+    auxiliary: bool
+    drop_path: float
+    stem_stride: int
 
 
 class DartsNetwork(nn.Module):
@@ -116,7 +127,7 @@ class DartsNetwork(nn.Module):
         self.drop_path_rate = drop_path
 
     @classmethod
-    def from_string(cls, text: str, **options: Any) -> DartsNetwork:
+    def from_string(cls, text: str, **options: Unpack[DartsOptions]) -> DartsNetwork:
         """The network of a genotype's text.
 
         Raises:
@@ -159,17 +170,22 @@ class DartsNetwork(nn.Module):
         logits: Tensor = self.classifier(last.mean((2, 3)))
         return logits if auxiliary is None else (logits, auxiliary)
 
-    @staticmethod
+    def auxiliary_modules(self) -> list[nn.Module]:
+        """The auxiliary head, if there is one."""
+        return [] if self.auxiliary is None else [self.auxiliary]
+
+    @classmethod
     def costs(
+        cls,
         operations: Array,
-        adjacency: Array | None,
+        adjacency: Array | None = None,
         image: int | None = None,
         *,
         classes: int = 10,
         channels: int = 36,
         layers: int = 20,
         stem_stride: int = 1,
-        **_: Any,
+        **_: object,
     ) -> dict[str, Array]:
         """Costs of networks that are not built; the auxiliary head is left out, as in papers.
 

@@ -10,7 +10,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.nasbench201 import check_images
-from nasp_lightning.network.ops import ConvNorm, Norm, check_positive, initialise
+from nasp_lightning.network.ops import ConvNorm, Norm, NormOptions, check_positive, initialise
 from nasp_lightning.space.base import Space
 from nasp_lightning.space.mobilenet import BLOCKS, IDENTITY, Block, MobileNet, Place
 
@@ -82,6 +82,16 @@ class Head(nn.Module):
         return logits
 
 
+class MobileNetOptions(NormOptions, total=False):
+    """Options of :class:`MobileNetNetwork`."""
+
+    space: Space | None
+    classes: int
+    dropout: float
+    activation: str
+    initialisation: str
+
+
 class MobileNetNetwork(nn.Module):
     """The network of an architecture.
 
@@ -134,14 +144,13 @@ class MobileNetNetwork(nn.Module):
         initialise(self, initialisation)
 
     @classmethod
-    def from_string(cls, text: str, space: Space | None = None, **options: Any) -> MobileNetNetwork:
+    def from_string(cls, text: str, **options: Unpack[MobileNetOptions]) -> MobileNetNetwork:
         """The network of an architecture in the space's text.
 
         Raises:
             NaspError: if the text is no architecture of the space.
         """
-        operations, _ = checked_space(space).from_string(text)
-        return cls(operations, space=space, **options)
+        return cls(*checked_space(options.get("space")).from_string(text), **options)
 
     @classmethod
     def costs(
@@ -153,7 +162,7 @@ class MobileNetNetwork(nn.Module):
         space: Space | None = None,
         classes: int = 1000,
         norm_affine: bool = True,
-        **_: Any,
+        **_: object,
     ) -> dict[str, Array]:
         """Parameters and multiply-adds of the networks of ``[N, L]`` operations, not built.
 

@@ -12,7 +12,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from nasp_lightning.network.count import on_meta
 from nasp_lightning.network.mobilenet import (
     Head,
     MobileNetNetwork,
+    MobileNetOptions,
     Stem,
     check_fit,
     check_options,
@@ -70,7 +71,7 @@ class MobileNetSupernet(Supernet):
         super().__init__()
         self.space = checked_space(space)
         check_options(classes, dropout)
-        self.options: dict[str, Any] = {
+        self.options: MobileNetOptions = {
             "space": self.space,
             "classes": classes,
             "dropout": dropout,
@@ -111,7 +112,7 @@ class MobileNetSupernet(Supernet):
             for name in network.state_dict()
         }
         network.load_state_dict(copies, assign=True)
-        return cast(MobileNetNetwork, network.train(self.training))
+        return network.train(self.training)
 
     def costs(
         self, operations: Array, adjacency: Array | None = None, image: int | None = None

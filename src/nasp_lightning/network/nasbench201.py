@@ -14,7 +14,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from torch import Tensor, nn
@@ -22,10 +22,20 @@ from torch import Tensor, nn
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.cell import NASBench201Cell
-from nasp_lightning.network.ops import Norm, Reduction, check_positive, initialise
+from nasp_lightning.network.ops import Norm, NormOptions, Reduction, check_positive, initialise
 from nasp_lightning.space.nasbench201 import NASBench201
 
 _STAGES = 3
+
+
+class NASBench201Options(NormOptions, total=False):
+    """Options of :class:`NASBench201Network`."""
+
+    classes: int
+    channels: int
+    cells: int
+    skip_dead: bool
+    initialisation: str
 
 
 class NASBench201Network(nn.Module):
@@ -84,14 +94,13 @@ class NASBench201Network(nn.Module):
         initialise(self, initialisation)
 
     @classmethod
-    def from_string(cls, text: str, **options: Any) -> NASBench201Network:
+    def from_string(cls, text: str, **options: Unpack[NASBench201Options]) -> NASBench201Network:
         """The network of an architecture in the benchmark's text.
 
         Raises:
             NaspError: if the text is no architecture.
         """
-        operations, _ = NASBench201().from_string(text)
-        return cls(operations, **options)
+        return cls(*NASBench201().from_string(text), **options)
 
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` images (H and W divisible by four) to ``[B, classes]`` logits."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,15 @@ class Norm:
 
 
 PLAIN = Norm()
+
+
+class NormOptions(TypedDict, total=False):
+    """Options that networks pass on to :class:`Norm`, by the names that they have there."""
+
+    norm_eps: float
+    norm_momentum: float
+    norm_affine: bool
+    norm_track: bool
 
 
 def activation(name: str) -> nn.Module:

@@ -30,12 +30,12 @@ from torch import nn
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.build import (
-    Architecture,
     build_network,
     build_space,
     build_supernet,
     options_of,
 )
+from nasp_lightning.space.base import Architecture
 from nasp_lightning.storage import atomic_path
 
 Config = dict[str, Any]
@@ -45,7 +45,7 @@ KINDS = ("supernet", "network")
 NOT_COMPARED = ("encoding",)  # of a space: how a predictor reads it changes no network
 
 
-def save_network(path: str | Path, module: nn.Module, manifest: Mapping[str, Any]) -> None:
+def save_network(path: str | Path, module: nn.Module, manifest: Config) -> None:
     """Write a module and its manifest, atomically.
 
     Args:
@@ -89,7 +89,7 @@ def read_manifest(path: str | Path) -> Config:
 
 
 def load_network(
-    path: str | Path, kind: str | None = None, space: Mapping[str, Any] | None = None
+    path: str | Path, kind: str | None = None, space: Mapping[str, object] | None = None
 ) -> tuple[nn.Module, Config]:
     """A module in eval mode on the CPU, and its manifest.
 
@@ -123,7 +123,7 @@ def load_network(
     return module.eval(), manifest
 
 
-def rebuild(manifest: Mapping[str, Any]) -> nn.Module:
+def rebuild(manifest: Config) -> nn.Module:
     """The module of a manifest, with fresh weights."""
     space = None if manifest["space"] is None else build_space(manifest["space"])
     classes = manifest["data"]["classes"]
@@ -134,16 +134,23 @@ def rebuild(manifest: Mapping[str, Any]) -> nn.Module:
     return build_network(manifest["network"], space, architecture_of(manifest), classes)
 
 
-def architecture_of(manifest: Mapping[str, Any]) -> Architecture:
-    """Operations ``[T]`` and adjacency ``[V, V]`` of a network's manifest."""
+def architecture_of(manifest: Config) -> Architecture:
+    """The architecture of a network's manifest, or of a ``best.json``.
+
+    Raises:
+        NaspError: if its operations or adjacency are no lists of codes.
+    """
     adjacency = manifest["adjacency"]
-    return (
-        np.array(manifest["operations"], dtype=np.uint8),
-        None if adjacency is None else np.array(adjacency, dtype=np.uint8),
-    )
+    try:
+        return Architecture(
+            np.array(manifest["operations"], dtype=np.uint8),
+            None if adjacency is None else np.array(adjacency, dtype=np.uint8),
+        )
+    except (ValueError, TypeError, OverflowError) as error:
+        raise NaspError(f"operations or adjacency are no lists of codes: {error}") from error
 
 
-def check_manifest(manifest: Any, path: str) -> Config:
+def check_manifest(manifest: object, path: str) -> Config:
     """Give a manifest back if it is whole.
 
     Raises:
@@ -160,7 +167,7 @@ def check_manifest(manifest: Any, path: str) -> Config:
     return manifest
 
 
-def check_space(manifest: Mapping[str, Any], space: Mapping[str, Any], path: str) -> None:
+def check_space(manifest: Config, space: Mapping[str, object], path: str) -> None:
     """Refuse a network of another space.
 
     Raises:
@@ -181,17 +188,17 @@ def check_space(manifest: Mapping[str, Any], space: Mapping[str, Any], path: str
             )
 
 
-def _sizes(settings: Mapping[str, Any]) -> Config:
+def _sizes(settings: Mapping[str, object]) -> dict[str, object]:
     """Settings that say which space it is, as JSON has them; null is as good as left out."""
     kept = {
         name: value
         for name, value in options_of(settings).items()
         if name not in NOT_COMPARED and value is not None
     }
-    plain: Config = json.loads(json.dumps(kept))
+    plain: dict[str, object] = json.loads(json.dumps(kept))
     return plain
 
 
-def _name(settings: Mapping[str, Any]) -> str:
+def _name(settings: Mapping[str, object]) -> str:
     parts = str(settings.get("_target_")).split(".")
     return parts[-2] if len(parts) > 1 else parts[0]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.cell import NanoCell
 from nasp_lightning.network.nasbench201 import check_images
-from nasp_lightning.network.ops import ConvNorm, Norm, check_positive, initialise
+from nasp_lightning.network.ops import ConvNorm, Norm, NormOptions, check_positive, initialise
 from nasp_lightning.space.tinynano import TinyNano
 from nasp_lightning.space.tinynano_graph import Cell, from_arrays
 
@@ -43,6 +43,16 @@ class Stage(nn.Module):
         """``[B, channels, H, W]`` to ``[B, width, H, W]``."""
         first: Tensor = self.first(images)
         return first + self.others(first) if len(self.others) else first
+
+
+class TinyNanoOptions(NormOptions, total=False):
+    """Options of :class:`TinyNanoNetwork`."""
+
+    widths: Sequence[int]
+    cells: int
+    classes: int
+    activation: str
+    initialisation: str
 
 
 class TinyNanoNetwork(nn.Module):
@@ -97,15 +107,14 @@ class TinyNanoNetwork(nn.Module):
         initialise(self, initialisation)
 
     @classmethod
-    def from_string(cls, text: str, **options: Any) -> TinyNanoNetwork:
+    def from_string(cls, text: str, **options: Unpack[TinyNanoOptions]) -> TinyNanoNetwork:
         """The network of a cell as :meth:`TinyNano.to_string` writes it.
 
         Raises:
             NaspError: if the text is no Nano cell.
         """
         slots = max(1, text.count(";"))
-        operations, adjacency = TinyNano(slots=slots, max_splits=slots).from_string(text)
-        return cls(operations, adjacency, **options)
+        return cls(*TinyNano(slots=slots, max_splits=slots).from_string(text), **options)
 
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` images (H and W can be halved between stages) to ``[B, classes]``."""

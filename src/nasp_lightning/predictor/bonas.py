@@ -16,11 +16,14 @@ from __future__ import annotations
 import math
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import GradientPredictor, Posterior, Probabilistic
 from nasp_lightning.predictor.part.dense import linear
 from nasp_lightning.predictor.part.graph import (
     append_features,
@@ -34,8 +37,12 @@ from nasp_lightning.space.base import Graphs, Shape
 WEIGHTINGS = ("exponential", "none")
 MARGIN = 1e-4  # accuracies are kept that far from 0 and 1 before their logit
 
+# Nodes and weights of a normal variable's expectations (Gauss-Hermite).
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
-class Posterior(NamedTuple):
+
+class Regression(NamedTuple):
     """Bayesian linear regression: ``weight ~ N(mean, covariance)``, noise of a precision.
 
     Attributes:
@@ -49,7 +56,7 @@ class Posterior(NamedTuple):
     precision: Tensor
 
 
-class BONAS(nn.Module):
+class BONAS(GradientPredictor, Probabilistic):
     """Scores architectures, and says how sure it is of them.
 
     Padded vertices do not reach the global vertex (in the published code they do), but they take
@@ -168,7 +175,16 @@ class BONAS(nn.Module):
         self.posterior_covariance.copy_(fitted.covariance)
         self.posterior_precision.copy_(fitted.precision)
 
-    def posterior(self, graphs: Graphs) -> tuple[Tensor, Tensor]:
+    def posterior(self, graphs: Graphs) -> Posterior:
+        """Belief in the accuracies ``[B]``, see :class:`Probabilistic`.
+
+        Raises:
+            NaspError: before :meth:`fit_posterior`.
+        """
+        mean, deviation = (item.cpu().numpy() for item in self.logit_posterior(graphs))
+        return Posterior(*logit_moments(mean, deviation), scale="accuracy")
+
+    def logit_posterior(self, graphs: Graphs) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation ``[B]`` of the accuracies' logits, noise included.
 
         Raises:
@@ -176,12 +192,14 @@ class BONAS(nn.Module):
         """
         if not self.posterior_precision > 0:
             raise NaspError("BONAS has no posterior yet: call fit_posterior with the labelled set")
-        fitted = Posterior(self.posterior_mean, self.posterior_covariance, self.posterior_precision)
+        fitted = Regression(
+            self.posterior_mean, self.posterior_covariance, self.posterior_precision
+        )
         return predict(fitted, self._evaluate(graphs))
 
     def expected_improvement(self, graphs: Graphs, labels: Tensor) -> Tensor:
         """Expected improvement ``[B]`` over the best of the ``[N]`` labels so far, in logits."""
-        mean, deviation = self.posterior(graphs)
+        mean, deviation = self.logit_posterior(graphs)
         return expected_improvement(mean, deviation, self._logits(labels).max())
 
     def _evaluate(self, graphs: Graphs) -> Tensor:
@@ -206,7 +224,7 @@ class BONAS(nn.Module):
 
 def evidence_regression(
     features: Tensor, targets: Tensor, iterations: int = 200, tolerance: float = 1e-5
-) -> Posterior:
+) -> Regression:
     """Bayesian linear regression, its two precisions by maximising the evidence.
 
     Bishop, "Pattern Recognition and Machine Learning", section 3.5.2.
@@ -235,13 +253,22 @@ def evidence_regression(
         if torch.allclose(torch.stack([prior, precision]), torch.stack(before), tolerance, 0.0):
             break
     covariance = torch.linalg.inv(prior * identity + precision * gram)
-    return Posterior(precision * covariance @ moment, covariance, precision)
+    return Regression(precision * covariance @ moment, covariance, precision)
 
 
-def predict(posterior: Posterior, features: Tensor) -> tuple[Tensor, Tensor]:
+def predict(fitted: Regression, features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation ``[B]`` of new targets at ``[B, D]`` features."""
-    spread = ((features @ posterior.covariance) * features).sum(1)
-    return features @ posterior.mean, (1 / posterior.precision + spread.clamp(min=0)).sqrt()
+    spread = ((features @ fitted.covariance) * features).sum(1)
+    return features @ fitted.mean, (1 / fitted.precision + spread.clamp(min=0)).sqrt()
+
+
+def logit_moments(mean: Array, deviation: Array) -> tuple[Array, Array]:
+    """Mean and deviation ``[N]`` of accuracies whose logits are normal with those ``[N]``."""
+    logits = mean[:, None] + deviation[:, None] * _NODES
+    accuracies = 1 / (1 + np.exp(-logits))
+    expected = accuracies @ _WEIGHTS
+    variance = (accuracies - expected[:, None]) ** 2 @ _WEIGHTS
+    return expected, np.sqrt(variance)
 
 
 def expected_improvement(mean: Tensor, deviation: Tensor, best: Tensor | float) -> Tensor:

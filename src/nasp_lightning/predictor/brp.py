@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.predictor.part.dense import linear
 from nasp_lightning.predictor.part.graph import (
     append_features,
@@ -34,7 +35,7 @@ from nasp_lightning.predictor.part.graph import (
 from nasp_lightning.space.base import Graphs, Shape
 
 
-class BRP(nn.Module):
+class BRP(GradientPredictor):
     """Compares architectures; its scores order them and have no unit.
 
     Padded vertices are left out (the published code lets the global vertex see them).

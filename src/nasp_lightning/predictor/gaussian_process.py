@@ -8,27 +8,35 @@ marginal likelihood (Rasmussen and Williams, 2006, chapters 2 and 5); scikit-lea
 Example:
     >>> predictor = GaussianProcess(shape=space.shape)  # doctest: +SKIP
     >>> predictor.fit(graphs[:100], labels)  # doctest: +SKIP
-    >>> mean, deviation = predictor.predict(graphs)  # doctest: +SKIP
+    >>> belief = predictor.posterior(graphs)  # .mean and .deviation  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.predictor.base import check_labels
+from nasp_lightning.predictor.base import (
+    ClassicalPredictor,
+    Posterior,
+    Probabilistic,
+    check_labels,
+)
 from nasp_lightning.predictor.part.features import graph_features
 from nasp_lightning.predictor.part.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
 
+if TYPE_CHECKING:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
 CHUNK = 4096  # architectures scored at once
 
 
-class GaussianProcess:
+class GaussianProcess(ClassicalPredictor, Probabilistic):
     """Exact Gaussian process regression.
 
     Args:
@@ -61,7 +69,7 @@ class GaussianProcess:
         self.shape, self.places, self.seed = shape, places, seed
         self.target_kind, self.restarts = targets, restarts
         self.likelihood_labels = likelihood_labels
-        self._process: Any = None
+        self._process: GaussianProcessRegressor | None = None
 
     def fit(self, graphs: Graphs, labels: Array) -> None:
         """Fit ``n`` architectures and their labels ``[n]``."""
@@ -86,22 +94,22 @@ class GaussianProcess:
 
     def score(self, graphs: Graphs) -> Array:
         """``[N]`` medians of the posterior, on the labels' scale."""
-        mean, _ = self._posterior(graphs, deviations=False)
+        mean, _ = self._moments(graphs, deviations=False)
         return self._targets.inverse(mean)
 
-    def predict(self, graphs: Graphs) -> tuple[Array, Array]:
+    def posterior(self, graphs: Graphs) -> Posterior:
         """Mean and standard deviation ``[N]`` of a new label, its noise included."""
-        return self._targets.moments(*self._posterior(graphs))
+        return Posterior(*self._targets.moments(*self._moments(graphs)))
 
     def interval(self, graphs: Graphs, level: float = 0.9) -> tuple[Array, Array]:
         """Ends ``[N]`` of the central interval that holds a new label with that probability."""
-        return self._targets.interval(*self._posterior(graphs), level)
+        return self._targets.interval(*self._moments(graphs), level)
 
     def _standardised(self, features: Array) -> Array:
         standardised: Array = (features - self._mean) / self._deviation
         return standardised
 
-    def _maximise(self, inputs: Array, targets: Array) -> Any:
+    def _maximise(self, inputs: Array, targets: Array) -> GaussianProcessRegressor:
         """The process with the hyper-parameters of the highest marginal likelihood."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
@@ -119,7 +127,7 @@ class GaussianProcess:
             warnings.simplefilter("ignore", ConvergenceWarning)
             return process.fit(inputs, targets)
 
-    def _posterior(self, graphs: Graphs, deviations: bool = True) -> tuple[Array, Array]:
+    def _moments(self, graphs: Graphs, deviations: bool = True) -> tuple[Array, Array]:
         """Mean and deviation ``[N]`` of the targets."""
         if self._process is None:
             raise NaspError("the Gaussian process was not fitted: call fit before score")

@@ -11,21 +11,24 @@ Example:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.predictor.base import check_labels
+from nasp_lightning.predictor.base import ClassicalPredictor, check_labels
 from nasp_lightning.predictor.part.features import graph_features
 from nasp_lightning.predictor.part.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
 
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
 CHUNK = 16384  # architectures scored at once
 
 
-class GradientBoosting:
+class GradientBoosting(ClassicalPredictor):
     """Mean of a few boosted ensembles of regression trees.
 
     Args:
@@ -82,7 +85,7 @@ class GradientBoosting:
             "max_features": feature_fraction,
             "early_stopping": False,
         }
-        self._fitted: list[Any] = []
+        self._fitted: list[HistGradientBoostingRegressor] = []
 
     def fit(self, graphs: Graphs, labels: Array) -> None:
         """Fit ``n`` architectures and their labels ``[n]``."""

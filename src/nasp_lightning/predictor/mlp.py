@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.predictor.part.dense import linear
 from nasp_lightning.predictor.part.graph import append_features
 from nasp_lightning.space.base import Graphs, Shape
 
 
-class MLP(nn.Module):
+class MLP(GradientPredictor):
     """Scores architectures from their encoding, read as one vector.
 
     The vector holds a one-hot for each slot (all zero in padding), the adjacency above its

@@ -15,6 +15,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.predictor.part.graph import (
     DirectedConvolution,
     OperationWeights,
@@ -26,7 +27,7 @@ from nasp_lightning.predictor.part.graph import (
 from nasp_lightning.space.base import Graphs, Shape
 
 
-class NeuralPredictor(nn.Module):
+class NeuralPredictor(GradientPredictor):
     """Scores architectures from their graph; the order of the vertices does not matter.
 
     Args:

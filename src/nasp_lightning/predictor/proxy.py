@@ -10,10 +10,11 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import ClassicalPredictor
 from nasp_lightning.space.base import Graphs, Shape
 
 
-class Proxy:
+class Proxy(ClassicalPredictor):
     """Ranks by the extra input of each architecture.
 
     Args:
@@ -25,9 +26,9 @@ class Proxy:
         NaspError: unless there is exactly one extra input.
     """
 
-    loss = "none"
     needs_labels = False
     ranks_only = True
+    loss = "none"
 
     def __init__(self, shape: Shape, name: str = "synflow", descending: bool = False) -> None:
         if shape.features != 1:

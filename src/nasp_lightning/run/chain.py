@@ -9,46 +9,38 @@ and a run with another product is another run. Whoever names the path needs no c
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.storage import write_json
 
-Config = dict[str, Any]
-
 STAGES = ("supernet", "sample", "search", "retrain")
 
 
-def leave(config: Config, stage: str, product: Path) -> None:
+def leave(chain: Path | str | None, stage: str, product: Path) -> None:
     """Say where a finished stage's product lies; nothing where the run is of no chain.
 
     Args:
-        config: of the run.
+        chain: folder in which stages leave word, ``paths.chain``, or None.
         stage: one of :data:`STAGES`.
         product: its file or folder.
     """
-    folder = (config.get("paths") or {}).get("chain")
-    if folder:
-        write_json(_file(Path(folder), stage), {"path": str(Path(product).absolute())})
+    if chain:
+        write_json(_file(Path(chain), stage), {"path": str(Path(product).absolute())})
 
 
-def product(stage: str, name: str) -> Config:
-    """The entry ``product`` of a stage's results: its file or folder, relative to the run's."""
-    return {"stage": stage, "name": name}
-
-
-def leave_again(config: Config, folder: Path, results: Config) -> None:
+def leave_again(chain: Path | str | None, folder: Path, results: Mapping[str, object]) -> None:
     """Say once more where a run's product lies, which was finished before: perhaps in a new chain.
 
     Args:
-        config: of the run.
+        chain: as of :func:`leave`.
         folder: the run's.
         results: of it; nothing happens where they name no product.
     """
     found = results.get("product")
     if isinstance(found, dict):
-        leave(config, str(found["stage"]), folder / str(found["name"]))
+        leave(chain, str(found["stage"]), folder / str(found["name"]))
 
 
 def left(stage: str, folder: str | None) -> str | None:
@@ -62,11 +54,11 @@ def left(stage: str, folder: str | None) -> str | None:
         return None
 
 
-def find(config: Config, stage: str, setting: str, told: Any) -> Path:
+def find(chain: Path | None, stage: str, setting: str, told: object) -> Path:
     """The product of the stage before, as a setting names it.
 
     Args:
-        config: of the run.
+        chain: as of :func:`leave`.
         stage: whose product.
         setting: its name, such as ``job.supernet``.
         told: its value; null where nothing was found.
@@ -74,9 +66,8 @@ def find(config: Config, stage: str, setting: str, told: Any) -> Path:
     Raises:
         NaspError: if nothing was found, or what is named is not there.
     """
-    folder = (config.get("paths") or {}).get("chain")
     if told is None:
-        where = "paths.chain is not set" if not folder else f"{folder} has no {stage}.json"
+        where = "paths.chain is not set" if not chain else f"{chain} has no {stage}.json"
         raise NaspError(
             f"{setting}=null: the stage before, {stage}, has left nothing ({where}): run it first, "
             f"or set {setting} to its product"

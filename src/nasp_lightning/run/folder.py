@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.storage import known_sha256, locked
+from nasp_lightning.storage import known_sha256
+
+Config = dict[str, Any]  # resolved: plain containers, as YAML has them
 
 # What does not change a result stays out of the hash: where files go, what is shown, who is told.
 NOT_HASHED = ("hydra", "paths", "logger", "callbacks", "name", "threads")
 NOT_HASHED_WITHIN = {"estimation_code": ("concurrent", "folder"), "job": ("compile",)}
 
 
-def resolved(config: DictConfig) -> dict[str, Any]:
+def resolved(config: DictConfig) -> Config:
     """The config as plain containers, interpolations resolved, without Hydra's own node."""
     container = OmegaConf.to_container(config, resolve=False)
     assert isinstance(container, dict)
@@ -28,7 +30,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def config_hash(config: DictConfig | dict[str, Any], without: tuple[str, ...] = ()) -> str:
+def config_hash(config: DictConfig | Config, without: tuple[str, ...] = ()) -> str:
     """Twelve hexadecimal digits that name a run.
 
     Args:
@@ -44,7 +46,7 @@ def config_hash(config: DictConfig | dict[str, Any], without: tuple[str, ...] = 
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def method_hash(config: dict[str, Any]) -> str:
+def method_hash(config: Config) -> str:
     """Hash of what all seeds of a method share: no seed, neither the run's nor of its parts."""
     shared = {
         key: {name: item for name, item in value.items() if name != "seed"}
@@ -62,7 +64,7 @@ def _set(value: Any) -> Any:
     return value
 
 
-def finished_results(folder: Path, expected_hash: str) -> dict[str, Any] | None:
+def finished_results(folder: Path, expected_hash: str) -> Config | None:
     """Results of a finished run, or None.
 
     ``results.json`` must be whole and carry the hash, and the files outside the run's folder that
@@ -78,23 +80,6 @@ def finished_results(folder: Path, expected_hash: str) -> dict[str, Any] | None:
     return results if all(_size(path) == size for path, size in sizes.items()) else None
 
 
-def run_once(
-    config: dict[str, Any], folder: Path, work: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """Results of a run's folder: those that are there, or those of ``work``.
-
-    One process at a time works in a folder; the ones that waited find its results.
-
-    Args:
-        config: resolved config of the run.
-        folder: the run's folder.
-        work: does the run and writes its results.
-    """
-    with locked(folder / ".run"):
-        done = finished_results(folder, config_hash(config))
-        return work() if done is None else done
-
-
 def _size(path: str) -> int | None:
     try:
         return Path(path).stat().st_size
@@ -102,26 +87,25 @@ def _size(path: str) -> int | None:
         return None
 
 
-def check_source(results: dict[str, Any], config: DictConfig | dict[str, Any]) -> None:
+def check_source(results: Mapping[str, object], path: str | None) -> None:
     """Refuse to call a run finished whose benchmark file has another content by now.
 
     A run's hash knows the file by its path alone.
 
     Args:
         results: of the finished run.
-        config: whose ``benchmark.path`` is the file.
+        path: the file, or None where the benchmark's own was looked for.
 
     Raises:
         NaspError: if the file was changed since.
     """
-    path = (config.get("benchmark") or {}).get("path")
     recorded = results.get("source_sha256")
     if not path or not recorded or not Path(path).is_file():
         return
     if known_sha256(Path(path)) != recorded:
         raise NaspError(
             f"{path} was changed since the run {results['config_hash']} of "
-            f"{results.get('name')} read it (SHA-256 {recorded[:12]}…): give the changed file "
+            f"{results.get('name')} read it (SHA-256 {str(recorded)[:12]}…): give the changed file "
             "another name, or move the run's folder away to run again"
         )
 

@@ -6,10 +6,6 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-from nasp_lightning.benchmark.base import BenchmarkTable
-from nasp_lightning.run.folder import config_hash
 
 PACKAGES = (
     "nasp-lightning",
@@ -44,9 +40,12 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def versions() -> dict[str, Any]:
+def versions() -> dict[str, str | None]:
     """Versions of Python and of the packages that a result depends on."""
-    found: dict[str, Any] = {"python": platform.python_version(), "machine": platform.platform()}
+    found: dict[str, str | None] = {
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+    }
     for name in PACKAGES:
         try:
             found[name] = version(name)
@@ -54,18 +53,3 @@ def versions() -> dict[str, Any]:
             continue
     found["git_revision"] = git_revision()
     return found
-
-
-def source(config: dict[str, Any], table: BenchmarkTable) -> dict[str, Any]:
-    """The entries of every job's results that say of which config and which data they are."""
-    return {
-        "config_hash": config_hash(config),
-        "name": config["name"],
-        "benchmark": config["benchmark"]["name"],
-        "source": config["benchmark"]["source"],
-        "source_file": table.provenance.get("file"),
-        "source_sha256": table.provenance.get("sha256"),
-        "partial": bool(table.provenance.get("partial", False)),
-        "data_hash": table.data_hash(),
-        "seed": config["seed"],
-    }

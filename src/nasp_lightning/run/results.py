@@ -276,6 +276,16 @@ class Product:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Best:
+    """The best architecture that a search over a predictor's score found."""
+
+    text: Annotated[str, Key("the space's text of it")]
+    predicted: Annotated[float, Key("its score")]
+    costs: Annotated[dict[str, int], Key("its costs by their names")]
+    label: Annotated[float | None, Key("its accuracy among the labels", "it has none")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkSearchResults(Results):
     """``job=search_network``: an evolution over a predictor's score."""
 
@@ -300,7 +310,7 @@ class NetworkSearchResults(Results):
     front_size: Annotated[int, Key("architectures on the front of score and costs")]
     fit_seconds: Annotated[float, Key("seconds of fitting the predictor")]
     search_seconds: Annotated[float, Key("seconds of the search")]
-    best: Annotated[dict[str, object], Key("text, prediction, costs and label of the best")]
+    best: Best
 
 
 @dataclass(frozen=True, kw_only=True)

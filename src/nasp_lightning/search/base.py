@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator
+from nasp_lightning.search.part.caps import Caps
 
 IDLE = 100  # mutants in a row that were all evaluated before
 
 
 class Surrogate(Protocol):
-    """A predictor as a search uses it: fitted anew whenever there are more labels."""
+    """A predictor as a search uses it: fitted anew whenever there are more labels.
 
-    def fit(self, architectures: Sequence[Architecture], accuracies: Array, seed: int) -> None:
+    It makes no assumption on the predictor: who fits it, on what encoding and by what loss, is
+    the job's business. A search with ``needs_posterior`` is only given one that has a posterior.
+    """
+
+    def fit(self, architectures: Sequence[Candidate], accuracies: Array, seed: int) -> None:
         """Fit ``n`` architectures and their accuracies ``[n]``, from scratch."""
 
-    def score(self, architectures: Sequence[Architecture]) -> Array:
+    def score(self, architectures: Sequence[Candidate]) -> Array:
         """``[N]`` scores, higher is better."""
 
-    def posterior(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+    def posterior(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
         """Mean and standard deviation ``[N]`` of the accuracy."""
 
 
@@ -36,6 +41,8 @@ class Search(ABC):
 
     Attributes:
         needs_predictor: whether :meth:`run` needs a surrogate.
+        needs_posterior: whether it asks for the surrogate's :meth:`~Surrogate.posterior`, too.
+        caps: hard limits on costs that it keeps to; None: it knows none.
         anytime: whether the best found so far means something before the last label.
 
     Raises:
@@ -43,7 +50,9 @@ class Search(ABC):
     """
 
     needs_predictor: ClassVar[bool] = False
+    needs_posterior: ClassVar[bool] = False
     anytime: ClassVar[bool] = True
+    caps: Caps | None = None
 
     def __init__(self, labels: int = 200) -> None:
         self.labels = whole("labels", labels)
@@ -82,11 +91,14 @@ class Search(ABC):
             surrogate: where ``needs_predictor``.
 
         Returns:
-            What the strategy has to say besides, as arrays by name; mostly nothing.
+            What the strategy has to say besides, as arrays by name; mostly nothing. Of these,
+            ``front`` is read by others: ``[n]`` positions in the history of the Pareto front,
+            best accuracy first, with ``front_cost``: ``[n]``, or ``[n, k]`` of k costs. The rest
+            is kept with the run.
         """
 
 
-def whole(name: str, value: Any, least: int = 1) -> int:
+def whole(name: str, value: object, least: int = 1) -> int:
     """A setting that must be a whole number.
 
     Raises:
@@ -95,7 +107,7 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return check_whole(f"search.{name}", value, least)
 
 
-def share(name: str, value: Any) -> float:
+def share(name: str, value: object) -> float:
     """A setting that must lie between 0 and 1.
 
     Raises:
@@ -124,7 +136,7 @@ def fit_labelled(surrogate: Surrogate, evaluator: Evaluator, rng: np.random.Gene
         NaspError: if fewer than two architectures are left.
     """
     accuracies = evaluator.accuracies
-    good = np.flatnonzero(accuracies >= (getattr(evaluator, "failed_below", None) or -np.inf))
+    good = np.flatnonzero(accuracies >= (evaluator.failed_below or -np.inf))
     if len(good) < 2:
         raise NaspError(
             f"{len(good)} of {len(accuracies)} labelled architectures can be fitted: a predictor "
@@ -136,8 +148,8 @@ def fit_labelled(surrogate: Surrogate, evaluator: Evaluator, rng: np.random.Gene
 
 
 def fresh_mutant(
-    evaluator: Evaluator, rng: np.random.Generator, parents: list[Architecture]
-) -> Architecture:
+    evaluator: Evaluator, rng: np.random.Generator, parents: list[Candidate]
+) -> Candidate:
     """A mutant of one of the parents that was not evaluated; after many in vain, a random one."""
     for _ in range(IDLE):
         mutant = evaluator.mutate(rng, parents[int(rng.integers(len(parents)))])
@@ -147,8 +159,8 @@ def fresh_mutant(
 
 
 def mutated(
-    evaluator: Evaluator, rng: np.random.Generator, parent: Architecture, rate: float
-) -> Architecture:
+    evaluator: Evaluator, rng: np.random.Generator, parent: Candidate, rate: float
+) -> Candidate:
     """A mutant in which each place changes with probability ``rate``, one of them in any case."""
     for _ in range(max(1, int(rng.binomial(len(parent.operations), rate)))):
         parent = evaluator.mutate(rng, parent)

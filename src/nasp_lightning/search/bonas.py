@@ -1,6 +1,6 @@
 """Bayesian optimization: mutants of the best, chosen by the predictor's expected improvement.
 
-After Shi et al., "Bridging the Gap between Sample-based and One-shot Neural Architecture Search
+After Shi et al., "Bridging the Gap between Sample-based and One-shot Neural Candidate Search
 with BONAS" (NeurIPS 2020, arXiv 1911.09336), without its weight sharing: here an evaluation is a
 label. Any predictor that says how sure it is will do (``predictor=bonas``, the paper's, or
 ``gaussian_process``). The paper acquires by an upper confidence bound; expected improvement is
@@ -15,7 +15,7 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.search.base import Search, Surrogate, fit_labelled, fresh_mutant, need, whole
 
 ACQUISITIONS = ("expected_improvement", "upper_confidence_bound")
@@ -39,6 +39,7 @@ class BONAS(Search):
     """
 
     needs_predictor: ClassVar[bool] = True
+    needs_posterior: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -86,14 +87,14 @@ class BONAS(Search):
             evaluator.evaluate([proposed[number] for number in best])
         return {}
 
-    def propose(self, evaluator: Evaluator, rng: np.random.Generator) -> list[Architecture]:
+    def propose(self, evaluator: Evaluator, rng: np.random.Generator) -> list[Candidate]:
         """Distinct candidates that were not evaluated: mutants of the best, and some at random."""
         history, accuracies = evaluator.history, evaluator.accuracies
         top = np.argsort(-accuracies, kind="stable")[: self.parents]
         parents = [history[row] for row in top]
         left = len(history) if evaluator.size is None else evaluator.size - len(history)
         wanted = self.candidates if evaluator.size is None else min(self.candidates, left)
-        found: dict[object, Architecture] = {}
+        found: dict[object, Candidate] = {}
         for item in evaluator.sample(rng, round(self.random_share * wanted)):
             found[item.key] = item
         for _ in range(4 * self.candidates):  # the best have so many neighbours and no more

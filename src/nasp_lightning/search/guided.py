@@ -15,8 +15,8 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.evaluator.predictor import PredictorEvaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator
+from nasp_lightning.evaluator.part.predictor import PredictorEvaluator
 from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, share, whole
 
 
@@ -88,7 +88,7 @@ def propose(
     evolution: Search,
     count: int,
     front_share: float = 0.0,
-) -> list[Architecture]:
+) -> list[Candidate]:
     """At most ``count`` architectures without a label that an evolution over the score found.
 
     Args:

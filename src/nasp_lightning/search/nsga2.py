@@ -8,13 +8,13 @@ for, crossover.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.search.base import IDLE, Search, Surrogate, fresh_mutant, mutated, share, whole
 from nasp_lightning.search.part.caps import Caps
 
@@ -39,6 +39,8 @@ class NSGA2(Search):
     Raises:
         NaspError: if a setting cannot be, the population exceeds the labels, or pymoo is absent.
     """
+
+    caps: Caps
 
     def __init__(
         self,
@@ -117,13 +119,13 @@ class NSGA2(Search):
         costs = objectives[front, 1:]
         return {"front": front, "front_cost": costs[:, 0] if len(self.costs) == 1 else costs}
 
-    def _fresh(self, evaluator: Evaluator, rng: np.random.Generator) -> list[Architecture]:
+    def _fresh(self, evaluator: Evaluator, rng: np.random.Generator) -> list[Candidate]:
         """An architecture that was not evaluated; none where the caps allow no other."""
         if self.caps.limits:
             return self.caps.sample(evaluator, rng, 1)
         return [fresh_mutant(evaluator, rng, evaluator.history)]
 
-    def _objectives(self, evaluator: Evaluator, chosen: list[Architecture]) -> Array:
+    def _objectives(self, evaluator: Evaluator, chosen: list[Candidate]) -> Array:
         """``[n, 1 + costs]``, all to be small."""
         accuracies = evaluator.evaluate(chosen)
         costs = [evaluator.cost(name, chosen) for name in self.costs]
@@ -142,21 +144,42 @@ def pareto_front(objectives: Array) -> Array:
     return front
 
 
+class _Population(Protocol):
+    """Pymoo's, as far as it is used here."""
+
+    def get(self, name: str) -> Array:
+        """``[n, 1]`` numbers of architectures, for ``X``."""
+
+
+class _Algorithm(Protocol):
+    """Pymoo's, as far as it is used here."""
+
+    problem: object
+
+    def ask(self) -> _Population | None:
+        """The next ones to evaluate; None where no offspring is new."""
+
+    def tell(self, infills: _Population) -> None:
+        """Take the evaluated ones."""
+
+
 class _Names:
     """Numbers for architectures, since pymoo's variables are numbers."""
 
     def __init__(self) -> None:
-        self.architectures: list[Architecture] = []
+        self.architectures: list[Candidate] = []
         self._numbers: dict[Hashable, int] = {}
 
-    def number(self, architecture: Architecture) -> int:
+    def number(self, architecture: Candidate) -> int:
         if architecture.key not in self._numbers:
             self._numbers[architecture.key] = len(self.architectures)
             self.architectures.append(architecture)
         return self._numbers[architecture.key]
 
 
-def _algorithm(search: NSGA2, names: _Names, evaluator: Evaluator, rng: np.random.Generator) -> Any:
+def _algorithm(
+    search: NSGA2, names: _Names, evaluator: Evaluator, rng: np.random.Generator
+) -> _Algorithm:
     """Pymoo's NSGA-II over numbered architectures, with one's own sampling and variation."""
     from pymoo.algorithms.moo.nsga2 import NSGA2 as Algorithm
     from pymoo.config import Config
@@ -167,19 +190,19 @@ def _algorithm(search: NSGA2, names: _Names, evaluator: Evaluator, rng: np.rando
 
     Config.warnings["not_compiled"] = False
 
-    def numbered(items: list[Architecture]) -> Array:
+    def numbered(items: list[Candidate]) -> Array:
         return np.array([[names.number(item)] for item in items], dtype=np.float64)
 
-    def named(numbers: Array) -> list[Architecture]:
+    def named(numbers: Array) -> list[Candidate]:
         return [names.architectures[int(number)] for number in numbers]
 
     class Draw(Sampling):  # type: ignore[misc]
-        def _do(self, problem: Any, n_samples: int, **kwargs: Any) -> Array:
+        def _do(self, problem: object, n_samples: int, **kwargs: object) -> Array:
             count = n_samples * search.random_generations
             return numbered(search.caps.sample(evaluator, rng, count))
 
     class Cross(Crossover):  # type: ignore[misc]
-        def _do(self, problem: Any, X: Array, **kwargs: Any) -> Array:
+        def _do(self, problem: object, X: Array, **kwargs: object) -> Array:
             children = []
             for first, second in zip(named(X[0, :, 0]), named(X[1, :, 0]), strict=True):
                 child = first
@@ -189,16 +212,15 @@ def _algorithm(search: NSGA2, names: _Names, evaluator: Evaluator, rng: np.rando
             return numbered(children)[None]
 
     class Mutate(Mutation):  # type: ignore[misc]
-        def _do(self, problem: Any, X: Array, **kwargs: Any) -> Array:
+        def _do(self, problem: object, X: Array, **kwargs: object) -> Array:
             parents = named(X[:, 0])
             children = [_mutant(search, evaluator, rng, parent) for parent in parents]
             for place in np.flatnonzero(~search.caps.within(evaluator, children)):
                 children[place] = _allowed(search, evaluator, rng, parents[place])
             return numbered(children)
 
-    crossover: Any = Crossover(1, 1, prob=0.0)  # copies
-    if search.crossover is not None:
-        crossover = Cross(2, 1, prob=1.0)
+    copies = search.crossover is None
+    crossover = Crossover(1, 1, prob=0.0) if copies else Cross(2, 1, prob=1.0)
     algorithm = Algorithm(
         pop_size=search.population, sampling=Draw(), crossover=crossover, mutation=Mutate()
     )
@@ -207,20 +229,21 @@ def _algorithm(search: NSGA2, names: _Names, evaluator: Evaluator, rng: np.rando
         termination=("n_gen", 10**9),
         seed=int(rng.integers(2**31)),
     )
-    return algorithm
+    found: _Algorithm = algorithm
+    return found
 
 
 def _mutant(
-    search: NSGA2, evaluator: Evaluator, rng: np.random.Generator, parent: Architecture
-) -> Architecture:
+    search: NSGA2, evaluator: Evaluator, rng: np.random.Generator, parent: Candidate
+) -> Candidate:
     if search.rate is None:
         return evaluator.mutate(rng, parent)
     return mutated(evaluator, rng, parent, search.rate)
 
 
 def _allowed(
-    search: NSGA2, evaluator: Evaluator, rng: np.random.Generator, parent: Architecture
-) -> Architecture:
+    search: NSGA2, evaluator: Evaluator, rng: np.random.Generator, parent: Candidate
+) -> Candidate:
     """A mutant within the caps; after many in vain, any architecture within them."""
     for _ in range(TRIES):
         mutant = _mutant(search, evaluator, rng, parent)
@@ -230,7 +253,7 @@ def _allowed(
     return found[int(rng.integers(len(found)))]
 
 
-def _tell(algorithm: Any, asked: Any, objectives: Array) -> None:
+def _tell(algorithm: _Algorithm, asked: _Population, objectives: Array) -> None:
     from pymoo.core.evaluator import Evaluator as Values
     from pymoo.problems.static import StaticProblem
 

@@ -1,6 +1,6 @@
 """Regularized evolution: tournaments among the young, the oldest dies.
 
-Real et al., "Regularized Evolution for Image Classifier Architecture Search" (AAAI 2019, arXiv
+Real et al., "Regularized Evolution for Image Classifier Candidate Search" (AAAI 2019, arXiv
 1802.01548), algorithm 1. The strongest simple baseline of the papers of NAS-Bench-101 and -201.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.search.base import IDLE, Search, Surrogate, fresh_mutant, whole
 
 
@@ -47,7 +47,7 @@ class RegularizedEvolution(Search):
         """Evolve until the labels are spent."""
         self.check(evaluator)
         first = evaluator.sample(rng, self.population)
-        alive: deque[tuple[float, Architecture]] = deque(
+        alive: deque[tuple[float, Candidate]] = deque(
             zip(evaluator.evaluate(first).tolist(), first, strict=True)
         )
         idle = 0

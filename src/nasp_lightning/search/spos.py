@@ -1,6 +1,6 @@
 """SPOS's evolution: one objective, crossover and mutation of the best, limits by rejection.
 
-Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling" (ECCV 2020,
+Guo et al., "Single Path One-Shot Neural Candidate Search with Uniform Sampling" (ECCV 2020,
 arXiv 1904.00420), algorithm 1, with the numbers of its section 4: population 50, 20 generations,
 the 10 best of all so far as parents, 25 children by crossover and 25 by mutation, each place with
 probability 0.1.
@@ -14,7 +14,7 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.search.base import Search, Surrogate, mutated, share, whole
 from nasp_lightning.search.part.caps import Caps
 
@@ -36,6 +36,8 @@ class SPOS(Search):
     Raises:
         NaspError: if a setting cannot be.
     """
+
+    caps: Caps
 
     def __init__(
         self,
@@ -81,19 +83,19 @@ class SPOS(Search):
             evaluator.evaluate(children)
         return {}
 
-    def _children(self, evaluator: Evaluator, rng: np.random.Generator) -> list[Architecture]:
+    def _children(self, evaluator: Evaluator, rng: np.random.Generator) -> list[Candidate]:
         history = evaluator.history
         best = np.argsort(-evaluator.accuracies, kind="stable")[: self.parents]
         parents = [history[place] for place in best]
 
-        def mutant() -> Architecture:
+        def mutant() -> Candidate:
             return mutated(evaluator, rng, parents[int(rng.integers(len(parents)))], self.rate)
 
-        def child() -> Architecture | None:
+        def child() -> Candidate | None:
             first, second = rng.choice(len(parents), size=2, replace=len(parents) < 2)
             return evaluator.crossover(rng, parents[first], parents[second])
 
-        found: dict[object, Architecture] = {}
+        found: dict[object, Candidate] = {}
         self._breed(evaluator, mutant, self.mutation, found)
         self._breed(evaluator, child, self.crossover, found)
         return list(found.values())
@@ -101,9 +103,9 @@ class SPOS(Search):
     def _breed(
         self,
         evaluator: Evaluator,
-        make: Callable[[], Architecture | None],
+        make: Callable[[], Candidate | None],
         count: int,
-        found: dict[object, Architecture],
+        found: dict[object, Candidate],
     ) -> None:
         """Add ``count`` new children within the caps, or as many as some tries give."""
         wanted = len(found) + count

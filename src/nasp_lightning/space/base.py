@@ -1,16 +1,52 @@
-"""What every search space offers: encodings as tensors, validation, names, sampling, mutation."""
+"""What a search space offers.
+
+To be fitted on, a space needs ``name``, ``encodings``, ``shape``, :meth:`Space.encode`,
+:meth:`Space.validate`, :meth:`Space.to_string` and :meth:`Space.from_string`; to be searched,
+:meth:`Space.sample` and :meth:`Space.mutate` too. All else has a default, or is one of the
+abilities :class:`Keyed`, :class:`Indexed` and :class:`Listed`, which a space has by inheriting
+them beside :class:`Space`, and which are asked for by ``isinstance``.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nasp_lightning.array import Array
+from nasp_lightning.error import NaspError
+
+
+class Architecture(NamedTuple):
+    """One architecture, as native arrays of its space.
+
+    Attributes:
+        operations: ``[T]`` uint8 codes.
+        adjacency: ``[V, V]`` uint8, row to column; None where the topology is fixed.
+    """
+
+    operations: Array
+    adjacency: Array | None = None
+
+
+def stacked(architectures: Sequence[Architecture]) -> tuple[Array, Array | None]:
+    """Native arrays ``[N, T]`` and ``[N, V, V]`` (or None) of architectures."""
+    operations = np.stack([item.operations for item in architectures])
+    matrices = [item.adjacency for item in architectures if item.adjacency is not None]
+    return operations, np.stack(matrices) if matrices else None
+
+
+def unstacked(operations: Array, adjacency: Array | None = None) -> list[Architecture]:
+    """The architectures of native arrays ``[N, T]`` and ``[N, V, V]`` (or None)."""
+    return [
+        Architecture(codes, None if adjacency is None else adjacency[row])
+        for row, codes in enumerate(operations)
+    ]
 
 
 @dataclass(frozen=True)
@@ -92,16 +128,28 @@ class Graphs:
 class Space(ABC):
     """A set of architectures, and what can be done with its members.
 
-    An architecture is one row of the space's native arrays: ``operations`` ``[T]`` uint8 and,
-    where the topology varies, ``adjacency`` ``[V, V]`` uint8.
+    One architecture is an :class:`Architecture`; many are arrays ``[N, T]`` uint8 and, where the
+    topology varies, ``[N, V, V]`` uint8.
+
+    Args:
+        encoding: one of ``encodings``; None: the first.
+
+    Attributes:
+        name: of the space, that tables and messages have: the module's, or ``module.Class`` for a
+            space of one's own.
+        encodings: that :meth:`encode` can make, the preferred one first.
+        operation_names: what the codes 0, 1, ... stand for; empty: nobody says.
+        encoding: the chosen one.
+
+    Raises:
+        NaspError: if there is no such encoding.
     """
 
     name: ClassVar[str]
     encodings: ClassVar[tuple[str, ...]]
+    operation_names: tuple[str, ...] = ()
 
     def __init__(self, encoding: str | None = None) -> None:
-        from nasp_lightning.error import NaspError
-
         chosen = encoding or self.encodings[0]
         if chosen not in self.encodings:
             raise NaspError(
@@ -114,6 +162,11 @@ class Space(ABC):
     @abstractmethod
     def shape(self) -> Shape:
         """Sizes of the chosen encoding."""
+
+    @property
+    def size(self) -> int | None:
+        """Number of architectures of which a table is complete; None: any table is."""
+        return None
 
     @abstractmethod
     def encode(self, operations: Array, adjacency: Array | None = None) -> Graphs:
@@ -128,7 +181,7 @@ class Space(ABC):
         """One architecture as text, such as ``|nor_conv_3x3~0|+|…|``."""
 
     @abstractmethod
-    def from_string(self, text: str) -> tuple[Array, Array | None]:
+    def from_string(self, text: str) -> Architecture:
         """The architecture that :meth:`to_string` wrote.
 
         Raises:
@@ -142,23 +195,67 @@ class Space(ABC):
     @abstractmethod
     def mutate(
         self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
-    ) -> tuple[Array, Array | None]:
+    ) -> Architecture:
         """One architecture changed in one place."""
 
     def crossover(
-        self,
-        rng: np.random.Generator,
-        first: tuple[Array, Array | None],
-        second: tuple[Array, Array | None],
-    ) -> tuple[Array, Array | None]:
-        """A child of two architectures, each place of it from either, as native arrays.
+        self, rng: np.random.Generator, first: Architecture, second: Architecture
+    ) -> Architecture:
+        """A child of two architectures, each place of it from either.
 
         Raises:
             NaspError: in a space whose topology varies and that has no crossover of its own.
         """
-        from nasp_lightning.error import NaspError
-
-        if first[1] is not None or second[1] is not None:
+        if first.adjacency is not None or second.adjacency is not None:
             raise NaspError(f"space {self.name} has no crossover: set it to null or 0")
-        either = rng.random(len(first[0])) < 0.5
-        return np.where(either, first[0], second[0]).astype(np.uint8), None
+        either = rng.random(len(first.operations)) < 0.5
+        mixed = np.where(either, first.operations, second.operations)
+        return Architecture(mixed.astype(np.uint8))
+
+    def fair_sample(self, rng: np.random.Generator) -> tuple[Array, Array | None]:
+        """Architectures that together hold each operation of a layer once.
+
+        A layer with fewer operations than another repeats some, drawn anew each time.
+
+        Args:
+            rng: source of the permutations.
+
+        Returns:
+            Operations ``[m, T]``, m the most choices of a layer, and adjacencies or None.
+
+        Raises:
+            NaspError: in a space without layers of choices, which is the default.
+        """
+        raise NaspError(
+            f"task.strict_fairness=true: the space {self.name} has no layers of choices; set it "
+            "to false"
+        )
+
+
+class Keyed(ABC):
+    """A space in which different arrays can be one architecture, such as isomorphic cells."""
+
+    @abstractmethod
+    def key(self, operations: Array, adjacency: Array) -> Array:
+        """``[16]`` uint8 of one architecture, equal exactly for equal architectures."""
+
+
+class Indexed(ABC):
+    """A space whose architectures have a canonical order, which tables are brought into."""
+
+    @abstractmethod
+    def index_of(self, operations: Array) -> Array:
+        """``[N]`` number, below ``size``, of ``[N, T]`` operations."""
+
+
+class Listed(ABC):
+    """A space that can list its members, so that a benchmark of all of them can be built."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number M of members."""
+
+    @abstractmethod
+    def members(self) -> tuple[Array, Array | None]:
+        """``[M, T]`` operations and ``[M, V, V]`` adjacencies of all members, in a fixed order."""

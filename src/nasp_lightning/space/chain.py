@@ -18,7 +18,7 @@ import torch
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Graphs, Shape, Space
+from nasp_lightning.space.base import Architecture, Graphs, Indexed, Shape, Space
 
 PASSES = ("identity", "skip", "skip_connect")  # operations that only pass their input on
 
@@ -39,7 +39,7 @@ class Box(NamedTuple):
     group: str = ""
 
 
-class Chain(Space):
+class Chain(Space, Indexed):
     """A chain of ``layers`` operations; encoded as tokens and a path graph, marked as a chain.
 
     As text, an architecture is its codes: one digit for each layer, such as ``02012``; with more
@@ -51,7 +51,6 @@ class Chain(Space):
     """
 
     encodings: ClassVar[tuple[str, ...]] = ("chain",)
-    operation_names: tuple[str, ...]
     layers: int
 
     @property
@@ -66,6 +65,16 @@ class Chain(Space):
                 code for code, name in enumerate(self.operation_names) if name in PASSES
             ),
         )
+
+    @property
+    def stages(self) -> tuple[int, ...] | None:
+        """Stage of each layer, from 0, a row of a drawing each; None: there are no stages."""
+        return None
+
+    @property
+    def choices(self) -> Array:
+        """``[L]`` int64, how many operations each layer may have: the codes from 0 on."""
+        return np.full(self.layers, len(self.operation_names))
 
     @property
     def size(self) -> int:
@@ -118,7 +127,7 @@ class Chain(Space):
         self.validate(np.asarray(operations)[None], adjacency)
         return self._separator.join(str(int(code)) for code in operations)
 
-    def from_string(self, text: str) -> tuple[Array, None]:
+    def from_string(self, text: str) -> Architecture:
         """Operations ``[L]`` of a text.
 
         Raises:
@@ -133,7 +142,7 @@ class Chain(Space):
                 f"codes from 0 to {len(known) - 1}, such as {self._example()} (a leading zero is "
                 "lost where the column was read as a number)"
             )
-        return np.array([int(part) for part in parts], dtype=np.uint8), None
+        return Architecture(np.array([int(part) for part in parts], dtype=np.uint8))
 
     def sample(self, rng: np.random.Generator, count: int) -> tuple[Array, None]:
         """``[count, L]`` architectures drawn independently and uniformly (repeats are possible)."""
@@ -142,13 +151,25 @@ class Chain(Space):
 
     def mutate(
         self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
-    ) -> tuple[Array, None]:
+    ) -> Architecture:
         """The architecture with another operation in one layer, both chosen uniformly."""
         changed = np.array(operations, dtype=np.uint8)
         layer = rng.integers(self.layers)
         shift = rng.integers(1, len(self.operation_names))
         changed[layer] = (changed[layer] + shift) % len(self.operation_names)
-        return changed, None
+        return Architecture(changed)
+
+    def fair_sample(self, rng: np.random.Generator) -> tuple[Array, None]:
+        """``[m, L]`` architectures that together hold each operation of a layer once.
+
+        m is the most choices of a layer; one with fewer repeats some, drawn anew each time.
+        """
+        most = max(self.choices)
+        layers = []
+        for count in self.choices:
+            codes = [rng.permutation(count) for _ in range(-(-most // count))]
+            layers.append(rng.permutation(np.concatenate(codes)[:most]))
+        return np.stack(layers, axis=1).astype(np.uint8), None
 
     def boxes(self, operations: Array) -> list[Box]:
         """How one architecture ``[L]`` is drawn, from input to output.

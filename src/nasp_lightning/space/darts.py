@@ -19,8 +19,8 @@ import torch
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Graphs, Shape, Space
-from nasp_lightning.space.darts_genotype import CELLS, EDGES, NODES, OPERATIONS, Genotype, parse
+from nasp_lightning.space.base import Architecture, Graphs, Keyed, Shape, Space, stacked
+from nasp_lightning.space.darts_genotype import EDGES, NODES, OPERATIONS, Genotype, parse
 from nasp_lightning.space.darts_graph import (
     CELL_SIZE,
     FIRST_INPUT,
@@ -42,7 +42,7 @@ from nasp_lightning.space.darts_graph import (
 __all__ = ["OPERATIONS", "Darts", "Genotype"]
 
 
-class Darts(Space):
+class Darts(Space, Keyed):
     """Genotypes of DARTS, as one graph of both cells: see :mod:`.darts_graph`.
 
     Encoding ``graph``: the native arrays as they are. A cell's operations have tokens of their
@@ -53,8 +53,7 @@ class Darts(Space):
 
     name: ClassVar[str] = "darts"
     encodings: ClassVar[tuple[str, ...]] = ("graph",)
-    operation_names: ClassVar[tuple[str, ...]] = OPERATIONS
-    size: ClassVar[int] = SIZE
+    operation_names = OPERATIONS
 
     @property
     def shape(self) -> Shape:
@@ -67,6 +66,11 @@ class Darts(Space):
             input_token=INPUT,
             output_token=OUTPUT,
         )
+
+    @property
+    def size(self) -> int:
+        """Number of genotypes."""
+        return SIZE
 
     def encode(self, operations: Array, adjacency: Array | None = None) -> Graphs:
         """Encode ``[N, 22]`` operations and ``[N, 22, 22]`` adjacencies."""
@@ -128,19 +132,19 @@ class Darts(Space):
         )
         return Genotype(*cells)
 
-    def from_genotype(self, genotype: Genotype) -> tuple[Array, Array]:
+    def from_genotype(self, genotype: Genotype) -> Architecture:
         """The architecture ``[22]``, ``[22, 22]`` of a genotype."""
-        cells = [getattr(genotype.ordered(), name) for name in CELLS]
+        cells = genotype.ordered().cells
         codes = np.array([[OPERATIONS.index(operation) for operation, _ in cell] for cell in cells])
         inputs = np.array([[state for _, state in cell] for cell in cells])
         operations, adjacency = to_graph(codes[None], inputs[None])
-        return operations[0], adjacency[0]
+        return Architecture(operations[0], adjacency[0])
 
     def to_string(self, operations: Array, adjacency: Array | None = None) -> str:
         """One architecture as the literature writes it, ``Genotype(normal=[…], …)``."""
         return str(self.genotype(operations, adjacency))
 
-    def from_string(self, text: str) -> tuple[Array, Array]:
+    def from_string(self, text: str) -> Architecture:
         """The architecture of a genotype's text; a node's inputs may be in any order.
 
         Raises:
@@ -182,7 +186,7 @@ class Darts(Space):
 
     def mutate(
         self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
-    ) -> tuple[Array, Array]:
+    ) -> Architecture:
         """One architecture with one operation or one input changed, each in half of the cases.
 
         As in Real et al. (AAAI 2019); never the same architecture in another order.
@@ -200,7 +204,7 @@ class Darts(Space):
             while canonical_index(new[cell, None], read[cell, None]) == before:
                 new, read = self._rewired(rng, codes[0], inputs[0], cell)
         operations, adjacency = to_graph(new[None], read[None])
-        return operations[0], adjacency[0]
+        return Architecture(operations[0], adjacency[0])
 
     @staticmethod
     def _rewired(
@@ -215,22 +219,16 @@ class Darts(Space):
         return ordered(codes, read)
 
     def crossover(
-        self,
-        rng: np.random.Generator,
-        first: tuple[Array, Array | None],
-        second: tuple[Array, Array | None],
-    ) -> tuple[Array, Array]:
+        self, rng: np.random.Generator, first: Architecture, second: Architecture
+    ) -> Architecture:
         """A child of two architectures: each of its eight nodes is one parent's, at random."""
-        parents = [
-            self.edges(operations[None], None if adjacency is None else adjacency[None])
-            for operations, adjacency in (first, second)
-        ]
+        parents = [self.edges(*stacked([parent])) for parent in (first, second)]
         chosen = np.repeat(rng.integers(2, size=(2, NODES)), 2, axis=1) == 1
         codes, inputs = (
             np.where(chosen, theirs[0], ours[0]) for ours, theirs in zip(*parents, strict=True)
         )
         operations, adjacency = to_graph(codes[None], inputs[None])
-        return operations[0], adjacency[0]
+        return Architecture(operations[0], adjacency[0])
 
     def fair_sample(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """Seven architectures of one topology that hold each operation once on every edge.

@@ -53,17 +53,23 @@ class Genotype:
 
     def __post_init__(self) -> None:
         """Check both cells."""
-        for name in CELLS:
-            check_cell(name, getattr(self, name))
+        for name, cell in zip(CELLS, self.cells, strict=True):
+            check_cell(name, cell)
+
+    @property
+    def cells(self) -> tuple[Cell, Cell]:
+        """Both, in the order of :data:`CELLS`."""
+        return self.normal, self.reduce
 
     def __str__(self) -> str:
         """The literature's text, on one line; :func:`parse` reads it."""
-        parts = [f"{name}={list(getattr(self, name))}, {name}_concat=range(2, 6)" for name in CELLS]
+        named = zip(CELLS, self.cells, strict=True)
+        parts = [f"{name}={list(cell)}, {name}_concat=range(2, 6)" for name, cell in named]
         return f"Genotype({', '.join(parts)})"
 
     def ordered(self) -> Genotype:
         """The same architecture, each node's two inputs in ascending order."""
-        return Genotype(*(_ordered(getattr(self, name)) for name in CELLS))
+        return Genotype(*map(_ordered, self.cells))
 
 
 def _ordered(cell: Cell) -> Cell:

@@ -29,7 +29,7 @@ VERTICES = 2 * BLOCK + 2
 PAIRS = tuple(np.array(list(combinations(range(INPUTS + node), 2))) for node in range(NODES))
 TOPOLOGIES = tuple(len(pairs) for pairs in PAIRS)
 CELL_SIZE = int(np.prod(TOPOLOGIES)) * len(OPERATIONS) ** EDGES
-SIZE = CELL_SIZE**2
+SIZE: int = CELL_SIZE**2
 
 _PLACES = np.array([1 + BLOCK * cell + INPUTS + edge for cell in (0, 1) for edge in range(EDGES)])
 _STATE = np.array([*range(INPUTS), *(INPUTS + edge // 2 for edge in range(EDGES))])

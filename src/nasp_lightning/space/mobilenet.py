@@ -26,6 +26,7 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.space.base import Architecture
 from nasp_lightning.space.chain import Box, Chain
 
 
@@ -103,8 +104,8 @@ class MobileNet(Chain):
         self.stem_stride = check_whole("space.stem_stride", stem_stride)
         self.first_width = check_whole("space.first_width", first_width)
         self.last_width = check_whole("space.last_width", last_width)
-        for name in ("widths", "depths", "strides"):
-            for size in getattr(self, name):
+        for name, sizes in (("widths", widths), ("depths", depths), ("strides", strides)):
+            for size in sizes:
                 check_whole(f"space.{name}", size)
         self.layers = sum(self.depths)
         self.reduction = self.stem_stride * prod(self.strides)
@@ -121,6 +122,11 @@ class MobileNet(Chain):
                 found.append(Place(stage, inputs, width, stride if first else 1, first))
                 inputs = width
         return tuple(found)
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Of each layer, from 0."""
+        return tuple(place.stage for place in self.places)
 
     @cached_property
     def choices(self) -> Array:
@@ -155,16 +161,16 @@ class MobileNet(Chain):
                 f"resolution change; choose a code from 0 to {IDENTITY - 1} there"
             )
 
-    def from_string(self, text: str) -> tuple[Array, None]:
+    def from_string(self, text: str) -> Architecture:
         """Operations ``[L]`` of a text; one with blanks, as in RLNAS' scripts, is read as well.
 
         Raises:
             NaspError: if the text is not one code for each layer, or no architecture.
         """
         codes = [str(IDENTITY) if code == "-1" else code for code in text.split()]
-        operations, _ = super().from_string("".join(codes))
-        self.validate(operations[None])
-        return operations, None
+        found = super().from_string("".join(codes))
+        self.validate(found.operations[None])
+        return found
 
     def sample(self, rng: np.random.Generator, count: int) -> tuple[Array, None]:
         """``[count, L]`` architectures drawn independently and uniformly (repeats are possible)."""
@@ -172,13 +178,13 @@ class MobileNet(Chain):
 
     def mutate(
         self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
-    ) -> tuple[Array, None]:
+    ) -> Architecture:
         """The architecture with another allowed operation in one layer, both drawn uniformly."""
         changed = np.array(operations, dtype=np.uint8)
         layer = rng.integers(self.layers)
         count = int(self.choices[layer])
         changed[layer] = (changed[layer] + rng.integers(1, count)) % count
-        return changed, None
+        return Architecture(changed)
 
     def boxes(self, operations: Array) -> list[Box]:
         """How one architecture ``[L]`` is drawn: its layers by stage, the fixed parts around them.

@@ -24,7 +24,7 @@ import torch
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Graphs, Shape, Space
+from nasp_lightning.space.base import Architecture, Graphs, Keyed, Shape, Space
 from nasp_lightning.space.nasbench101_graph import (
     CODES,
     EDGES,
@@ -48,7 +48,7 @@ CELLS_BY_VERTICES = (1, 6, 84, 2_441, 62_010, 359_082)
 _BATCH = 2048
 
 
-class NASBench101(Space):
+class NASBench101(Space, Keyed):
     """Cells of NAS-Bench-101.
 
     Encoding ``graph``: one token for each vertex in the benchmark's own order, the adjacency, and
@@ -58,6 +58,7 @@ class NASBench101(Space):
 
     name: ClassVar[str] = "nasbench101"
     encodings: ClassVar[tuple[str, ...]] = ("graph",)
+    operation_names = OPERATIONS
 
     @property
     def shape(self) -> Shape:
@@ -126,7 +127,7 @@ class NASBench101(Space):
         bits = "".join(str(int(bit)) for bit in matrix.flat)
         return bits + ";" + ",".join(OPERATIONS[code] for code in codes)
 
-    def from_string(self, text: str) -> tuple[Array, Array]:
+    def from_string(self, text: str) -> Architecture:
         """The cell that :meth:`to_string` wrote.
 
         Raises:
@@ -149,7 +150,7 @@ class NASBench101(Space):
         matrix = np.array(list(bits), dtype=np.uint8).reshape(len(names), len(names))
         adjacency, operations = pad(matrix, np.array([CODES[name] for name in names]))
         self.validate(operations[None], adjacency[None])
-        return operations, adjacency
+        return Architecture(operations, adjacency)
 
     def key(self, operations: Array, adjacency: Array) -> Array:
         """``[16]`` uint8 key of one cell in the benchmark's table: the hash of its pruned graph."""
@@ -176,7 +177,7 @@ class NASBench101(Space):
 
     def mutate(
         self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
-    ) -> tuple[Array, Array]:
+    ) -> Architecture:
         """One cell with one operation or one edge changed, pruned and never isomorphic to it.
 
         An edge is added or removed, or, where there is room, split by a new vertex: without that,
@@ -198,7 +199,7 @@ class NASBench101(Space):
                     matrix[source, target] ^= 1
             pruned, kept, connected = prune_all(matrix[None], codes[None])
             if connected[0] and pruned.sum() <= EDGES:
-                return kept[0], pruned[0]
+                return Architecture(kept[0], pruned[0])
 
 
 def _both(adjacency: Array | None, operations: Array) -> tuple[Array, Array]:

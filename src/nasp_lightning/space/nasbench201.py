@@ -23,11 +23,11 @@ import torch
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Graphs, Shape, Space
+from nasp_lightning.space.base import Architecture, Graphs, Indexed, Shape, Space
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-SIZE = len(OPERATIONS) ** len(EDGES)
+SIZE: int = len(OPERATIONS) ** len(EDGES)
 CLASSES = {"cifar10": 10, "cifar100": 100, "ImageNet16-120": 120}
 
 _SOURCES = np.array([source for source, _ in EDGES])
@@ -130,7 +130,7 @@ _FLOW_TOKENS = np.array([1, 0, 2, 0, 0, 3, 0, 0, 0, 0], dtype=np.uint8)
 _FLOW_OPERATION = 4  # token of operation 0
 
 
-class NASBench201(Space):
+class NASBench201(Space, Indexed):
     """The space of NAS-Bench-201, with three encodings.
 
     ``edge`` (default; PINAT's, and most likely TNASP's): six tokens over five operations, and
@@ -148,8 +148,7 @@ class NASBench201(Space):
 
     name: ClassVar[str] = "nasbench201"
     encodings: ClassVar[tuple[str, ...]] = ("edge", "node", "dataflow")
-    operation_names: ClassVar[tuple[str, ...]] = OPERATIONS
-    size: ClassVar[int] = SIZE
+    operation_names = OPERATIONS
 
     @property
     def shape(self) -> Shape:
@@ -185,6 +184,11 @@ class NASBench201(Space):
             output_token=0,
             identity_tokens=(3,),
         )
+
+    @property
+    def size(self) -> int:
+        """Number of architectures in the space."""
+        return SIZE
 
     def index_of(self, operations: Array) -> Array:
         """``[N]`` canonical index of ``[N, 6]`` operations: see :func:`index_of`."""
@@ -241,7 +245,7 @@ class NASBench201(Space):
         parts = [f"{name}~{source}" for name, (source, _) in zip(names, EDGES, strict=True)]
         return f"|{parts[0]}|+|{'|'.join(parts[1:3])}|+|{'|'.join(parts[3:])}|"
 
-    def from_string(self, text: str) -> tuple[Array, None]:
+    def from_string(self, text: str) -> Architecture:
         """Operations ``[6]`` of an architecture written as text (spaces do not matter).
 
         Raises:
@@ -260,7 +264,7 @@ class NASBench201(Space):
                     "it has: " + ", ".join(self.operation_names)
                 )
         codes = [self.operation_names.index(operation) for operation in match.groups()]
-        return np.array(codes, dtype=np.uint8), None
+        return Architecture(np.array(codes, dtype=np.uint8))
 
     def sample(self, rng: np.random.Generator, count: int) -> tuple[Array, None]:
         """``[count, 6]`` architectures drawn independently and uniformly (repeats are possible)."""
@@ -268,10 +272,10 @@ class NASBench201(Space):
 
     def mutate(
         self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
-    ) -> tuple[Array, None]:
+    ) -> Architecture:
         """The architecture with another operation on one edge, both chosen uniformly."""
         changed = np.array(operations, dtype=np.uint8)
         edge = rng.integers(6)
         shift = rng.integers(1, len(self.operation_names))
         changed[edge] = (changed[edge] + shift) % len(self.operation_names)
-        return changed, None
+        return Architecture(changed)

@@ -15,7 +15,7 @@ class SpikeNAS(NASBench201):
     """The space of SpikeNAS-Bench; encodings are those of NAS-Bench-201."""
 
     name: ClassVar[str] = "spikenas"
-    operation_names: ClassVar[tuple[str, ...]] = (
+    operation_names = (
         "zero",
         "skip_connect",
         "conv_3x3_low",

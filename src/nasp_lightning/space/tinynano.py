@@ -35,7 +35,7 @@ import torch
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Graphs, Shape, Space
+from nasp_lightning.space.base import Architecture, Graphs, Keyed, Listed, Shape, Space
 from nasp_lightning.space.tinynano_cost import (
     Macro,
     as_widths,
@@ -65,7 +65,7 @@ from nasp_lightning.space.tinynano_members import cells_below
 from nasp_lightning.space.tinynano_mutation import changes
 
 
-class TinyNano(Space):
+class TinyNano(Space, Keyed, Listed):
     """Nano cells, with two encodings.
 
     ``node`` (default): eight vertices, the cell's input before the slots. Tokens: the published
@@ -97,7 +97,7 @@ class TinyNano(Space):
 
     name: ClassVar[str] = "tinynano"
     encodings: ClassVar[tuple[str, ...]] = ("node", "dataflow")
-    operation_names: ClassVar[tuple[str, ...]] = OPERATIONS
+    operation_names = OPERATIONS
 
     def __init__(
         self,
@@ -272,7 +272,7 @@ class TinyNano(Space):
         """Slots and whom each feeds, such as ``split>1,2;dwconv3x3>3;atten>3;output``."""
         return to_text(self._cell(operations, adjacency))
 
-    def from_string(self, text: str) -> tuple[Array, Array]:
+    def from_string(self, text: str) -> Architecture:
         """The cell that :meth:`to_string` wrote.
 
         Raises:
@@ -304,7 +304,7 @@ class TinyNano(Space):
             codes[0, slot] = OPERATIONS.index(operation)
             matrix[0, slot, ends if arrow else []] = 1
         self.validate(codes, matrix)
-        return codes[0], matrix[0]
+        return Architecture(codes[0], matrix[0])
 
     def draw(self, operations: Array, adjacency: Array) -> str:
         """A cell as lines of text: slots, their channels in the first stage, whom they feed."""
@@ -326,7 +326,7 @@ class TinyNano(Space):
 
     def mutate(
         self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
-    ) -> tuple[Array, Array]:
+    ) -> Architecture:
         """Another member, one change away where a few tries find one, else any.
 
         A change replaces an operation, puts one in an edge, takes one out, or moves the end of
@@ -338,9 +338,9 @@ class TinyNano(Space):
                 continue
             candidate = canonical(simplify(candidate, self.rejoin))
             if candidate != cell and candidate in self._rows:
-                return to_arrays(candidate, self.slots)
+                return Architecture(*to_arrays(candidate, self.slots))
         others = [member for member in self.member_cells if member != cell] or [cell]
-        return to_arrays(others[rng.integers(len(others))], self.slots)
+        return Architecture(*to_arrays(others[rng.integers(len(others))], self.slots))
 
     def _stack(self, cells: Sequence[Cell]) -> tuple[Array, Array]:
         width = self.slots + 1

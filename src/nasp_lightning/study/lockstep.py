@@ -13,9 +13,9 @@ predictor draws random numbers in training (dropout), runs draw their own, other
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from lightning.pytorch import Trainer
@@ -26,6 +26,7 @@ from nasp_lightning.compiling import compiling
 from nasp_lightning.data.architectures import ArchitectureData, batch_slices
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.predictor.part.batching import batching
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.task.predictor import PredictorTask, check_loss
@@ -61,7 +62,7 @@ class Clock:
         self.current_epoch, self.datamodule, self.renewed = 0, data, False
         self.strategy = self
 
-    def setup_optimizers(self, trainer: Any) -> None:
+    def setup_optimizers(self, trainer: object) -> None:
         """Ask for a fresh optimizer."""
         self.renewed = True
 
@@ -109,9 +110,10 @@ class StackedRuns:
     def _vectorised(
         self, parameters: Tensors, buffers: Tensors, shared: Tensors, given: Tensors, labels: Tensor
     ) -> Tensor:
-        def loss(parameters: Tensors, buffers: Tensors, given: Tensors, labels: Tensor) -> Any:
+        def loss(parameters: Tensors, buffers: Tensors, given: Tensors, labels: Tensor) -> Tensor:
             state = (parameters, buffers, shared)
-            return functional_call(self._module, state, (Graphs(**given), labels))
+            single: Tensor = functional_call(self._module, state, (Graphs(**given), labels))
+            return single
 
         found: Tensor = vmap(loss, randomness="different")(parameters, buffers, given, labels)
         return found
@@ -213,7 +215,7 @@ def clip_runs(gradients: Sequence[Tensor | None], most: float) -> None:
         item.mul_(factor.view(-1, *[1] * (item.ndim - 1)))
 
 
-def why_not_lockstep(run: Run, settings: dict[str, Any]) -> str | None:
+def why_not_lockstep(run: Run, settings: Mapping[str, object]) -> str | None:
     """Why runs of a config cannot be trained at once; None if they can.
 
     The loss and its gradient are tried on copies: nothing of the run is changed.
@@ -251,17 +253,16 @@ def _tried(run: Run) -> str | None:
         raise
     except Exception as error:  # whatever an operator without a rule raises
         told = " ".join(str(error).split())[:120]
-        return f"{type(run.task.predictor).__name__} cannot be vectorised over runs ({told})"
+        return f"{run.task.predictor.title} cannot be vectorised over runs ({told})"
     finally:
         torch.set_rng_state(state)
     return None
 
 
-def _like(task: PredictorTask, predictor: nn.Module) -> PredictorTask:
+def _like(task: PredictorTask, predictor: GradientPredictor) -> PredictorTask:
     other = copy.copy(task)
     other._modules = {**task._modules, "predictor": predictor}
-    own = getattr(predictor, "training_loss", None)
-    other.own_loss = own
+    other.own_loss = predictor.own_loss
     return other
 
 
@@ -283,6 +284,5 @@ def _same(stacked: Tensor) -> bool:
 
 def _check_codes(run: Run, rows: Tensor) -> None:
     """Let the predictor look at its extra inputs: within the computation it cannot refuse them."""
-    check = getattr(run.task.predictor, "codes", None)
-    if check is not None and run.data.shape.features:
-        check(run.data.graphs[rows])
+    if run.data.shape.features:
+        run.task.predictor.check_codes(run.data.graphs[rows])

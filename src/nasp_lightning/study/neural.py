@@ -1,53 +1,65 @@
-"""Fit a neural predictor: the LightningModule, the Trainer and its callbacks of a config."""
+"""Fit a neural predictor: the LightningModule, the Trainer and its callbacks of a study."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from torch import nn
+from lightning.pytorch.loggers import Logger
 
 from nasp_lightning.callbacks.checkpoint import ClockCheckpoint
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.base import Framework
+from nasp_lightning.predictor.base import GradientPredictor
+from nasp_lightning.run.config import Component
 from nasp_lightning.run.construction import constructing
-from nasp_lightning.run.folder import config_hash, stem
+from nasp_lightning.run.folder import Config, config_hash
+from nasp_lightning.study.settings import StudySettings, Training
 from nasp_lightning.task.predictor import PredictorTask
 
 log = logging.getLogger(__name__)
 
-Config = dict[str, Any]
 
-
-def make_task(config: Config, predictor: nn.Module, data: ArchitectureData) -> PredictorTask:
-    """The LightningModule of a config."""
+def make_task(
+    settings: StudySettings, predictor: GradientPredictor, data: ArchitectureData
+) -> PredictorTask:
+    """The LightningModule of a study."""
+    optimizer, schedule = make_optimizer(settings.training.optimizer, settings.training.scheduler)
     with constructing("optimizer"):
-        optimizer = instantiate(config["optimizer"])
         optimizer(predictor.parameters())  # an optimizer that cannot be fails now, not in the fit
-    with constructing("scheduler"):
-        schedule = instantiate(config["scheduler"])
-    with constructing("task"):
-        task: PredictorTask = instantiate(config["task"], _partial_=True)(
-            predictor=predictor,
-            optimizer=optimizer,
-            schedule=schedule,
-            config=config,
-            shape=data.shape,
-            label_scale=(data.mean, data.std),
-        )
+    task = settings.training.task.build(
+        predictor=predictor,
+        optimizer=optimizer,
+        schedule=schedule,
+        config=settings.info.plain,
+        shape=data.shape,
+        label_scale=(data.mean, data.std),
+    )
+    if not isinstance(task, PredictorTask):
+        raise NaspError(f"{settings.training.task.word} trains no predictor: set task=predictor")
     return task
 
 
+def make_optimizer(
+    optimizer: Component[torch.optim.Optimizer], scheduler: Component[float]
+) -> tuple[Callable[..., torch.optim.Optimizer], Callable[[int, int], float]]:
+    """What makes an optimizer of parameters, and the factor of its rate at (epoch, of epochs)."""
+    with constructing("optimizer"):
+        make: Callable[..., torch.optim.Optimizer] = instantiate(dict(optimizer.settings))
+    with constructing("scheduler"):
+        schedule: Callable[[int, int], float] = instantiate(dict(scheduler.settings))
+    return make, schedule
+
+
 def fit(
-    config: Config,
+    settings: StudySettings,
     folder: Path,
     task: PredictorTask,
     data: ArchitectureData,
@@ -59,13 +71,14 @@ def fit(
     Raises:
         NaspError: if something stopped the training before the last of several phases was over.
     """
-    callbacks = make_callbacks(config, folder)
+    training = settings.training
+    callbacks = make_callbacks(training.callbacks, folder)
     clock = next((item for item in callbacks if isinstance(item, ClockCheckpoint)), None)
-    settings = {**config["trainer"], "max_epochs": max_epochs}
-    logger = make_logger(config, folder)
+    keywords = {**training.trainer, "max_epochs": max_epochs}
+    logger = make_logger(training.logger, folder, settings.info.plain)
     with constructing("trainer"):
         trainer = Trainer(
-            **settings,
+            **keywords,
             devices=1,
             logger=logger or False,
             callbacks=[*callbacks[:1], framework, *callbacks[1:]],
@@ -82,15 +95,18 @@ def fit(
         data.training_labels.to(trainer.strategy.root_device),
     )
     seconds = fit_or_resume(trainer, task, data, clock)
-    check_phases(config, task, trainer.current_epoch)
+    check_phases(training, settings.framework, task, trainer.current_epoch)
     return trainer, seconds
 
 
-def check_phases(config: Config, task: PredictorTask, epochs: int) -> None:
+def check_phases(
+    training: Training, framework: Component[Framework], task: PredictorTask, epochs: int
+) -> None:
     """Refuse a fit that ended before all of its phases; a single phase may be as short as asked.
 
     Args:
-        config: whose callbacks may have stopped it.
+        training: whose callbacks may have stopped it.
+        framework: which has no result without its phases.
         task: with its phases.
         epochs: that were trained.
 
@@ -101,36 +117,13 @@ def check_phases(config: Config, task: PredictorTask, epochs: int) -> None:
         return
     index, _ = task.phase_of(epochs)
     missing = ", ".join(phase.name for phase in task.phases[index:])
-    suspects = " ".join(f"callbacks.{name}=null" for name in own_callbacks(config))
+    suspects = " ".join(f"callbacks.{name}=null" for name in training.own_callbacks)
     remedy = f"set {suspects} and run it again, it goes on" if suspects else "do not limit trainer"
     raise NaspError(
         f"training was stopped after {epochs} epochs, before the end of {missing}, without which "
-        f"there is no result of framework={stem(config['framework']['_target_'])}: {remedy}; "
+        f"there is no result of {framework.word}: {remedy}; "
         "task.patience ends a phase early and lets the next begin"
     )
-
-
-def own_callbacks(config: Config) -> list[str]:
-    """Names of the callbacks that are not this project's, which only show, save and write."""
-    return [
-        name
-        for name, settings in config["callbacks"].items()
-        if isinstance(settings, dict)
-        and not str(settings.get("_target_")).startswith("nasp_lightning.callbacks.")
-    ]
-
-
-def without_callbacks(config: Config) -> Config:
-    """The config of a fit that is one of many: nothing of it is shown, saved or logged.
-
-    Callbacks of the user's own are left out too, with a warning.
-    """
-    if own := own_callbacks(config):
-        log.warning(
-            "left out of this job's fits: %s; task.patience ends a fit early",
-            ", ".join(f"callbacks.{name}" for name in own),
-        )
-    return {**config, "callbacks": {}, "logger": None}
 
 
 def fit_or_resume(
@@ -163,10 +156,10 @@ def interruptible() -> Iterator[None]:
         raise
 
 
-def make_callbacks(config: Config, folder: Path) -> list[Callback]:
+def make_callbacks(callbacks: Mapping[str, object], folder: Path) -> list[Callback]:
     """The named callbacks; those that write get the run's folder."""
     made = []
-    for name, settings in config["callbacks"].items():
+    for name, settings in callbacks.items():
         if settings is None:
             continue
         if not isinstance(settings, dict) or "_target_" not in settings:
@@ -177,22 +170,32 @@ def make_callbacks(config: Config, folder: Path) -> list[Callback]:
     return made
 
 
-def make_logger(config: Config, folder: Path) -> Any:
-    """The third-party logger of a config, or None; metrics.csv is written in any case."""
-    settings = config["logger"]
-    if not settings or not settings.get("_target_"):
-        return None
-    with constructing("logger"):
-        return instantiate(settings, _partial_=True)(folder=folder, config=config)
+def make_logger(logger: Component[Logger] | None, folder: Path, shown: Config) -> Logger | None:
+    """The third-party logger, or None; metrics.csv is written in any case.
+
+    Args:
+        logger: the choice.
+        folder: the run's.
+        shown: the resolved config, to be shown with the run.
+    """
+    return None if logger is None else logger.build(folder=folder, config=shown)
 
 
-def check_checkpoint(path: Path, config: Config) -> None:
-    """Refuse a checkpoint that is damaged or belongs to another config."""
+def check_checkpoint(path: Path, expected: str) -> None:
+    """Refuse a checkpoint that is damaged or belongs to another config.
+
+    Args:
+        path: its file.
+        expected: the run's ``config_hash``.
+
+    Raises:
+        NaspError: with the remedy.
+    """
     remedy = "delete it to begin anew, or choose another hydra.run.dir"
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
         saved = content["hyper_parameters"]["config"]
     except Exception as error:
         raise NaspError(f"{path} is damaged or no checkpoint of this project: {remedy}") from error
-    if config_hash(saved) != config_hash(config):
+    if config_hash(saved) != expected:
         raise NaspError(f"{path} belongs to a run with another config: {remedy}")

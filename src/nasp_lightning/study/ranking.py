@@ -1,8 +1,6 @@
-"""How well scores rank a benchmark, as the entries of results.json."""
+"""How well scores rank a benchmark."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +15,10 @@ from nasp_lightning.metric.functional import (
     regret_at_k,
     spearman,
 )
+from nasp_lightning.run.results import Scores
 
 
-def ranking_results(scores: Array, data: ArchitectureData, top_k: int) -> dict[str, Any]:
+def rank_scores(scores: Array, data: ArchitectureData, top_k: int) -> Scores:
     """Rank metrics of ``[N]`` scores of the whole space on the split's test architectures.
 
     Args:
@@ -35,19 +34,19 @@ def ranking_results(scores: Array, data: ArchitectureData, top_k: int) -> dict[s
     unseen = test[~np.isin(test, data.train_indices)]
     predicted, true = scores[test], data.true_accuracy[test]
     k = min(top_k, len(test))
-    return {
-        "kendall_tau": kendall_tau(predicted, true),
-        "kendall_tau_excluding_train": (
+    return Scores(
+        kendall_tau=kendall_tau(predicted, true),
+        kendall_tau_excluding_train=(
             kendall_tau(scores[unseen], data.true_accuracy[unseen]) if len(unseen) > 1 else None
         ),
-        "spearman": spearman(predicted, true),
-        "pearson": pearson(predicted, true),
-        "top_k": k,
-        "best_in_top_k": best_in_top_k(predicted, true, k),
-        "regret_at_k": regret_at_k(predicted, true, k),
-        "precision_at_k": precision_at_k(predicted, true, k),
-        "train_labels": len(data.train_indices),
-    }
+        spearman=spearman(predicted, true),
+        pearson=pearson(predicted, true),
+        top_k=k,
+        best_in_top_k=best_in_top_k(predicted, true, k),
+        regret_at_k=regret_at_k(predicted, true, k),
+        precision_at_k=precision_at_k(predicted, true, k),
+        train_labels=len(data.train_indices),
+    )
 
 
 def check_scores(scores: Array) -> Array:

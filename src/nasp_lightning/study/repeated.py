@@ -1,4 +1,4 @@
-"""Fits of one config by many seeds: one after another, or all as one computation."""
+"""Fits of one study by many seeds: one after another, or all as one computation."""
 
 from __future__ import annotations
 
@@ -6,37 +6,48 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from hydra.utils import instantiate
 from lightning.pytorch import Trainer, seed_everything
-from torch import nn
 
 from nasp_lightning.array import Array
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError
-from nasp_lightning.framework.base import Framework
+from nasp_lightning.predictor.base import ClassicalPredictor, GradientPredictor
 from nasp_lightning.run.construction import constructing
-from nasp_lightning.run.folder import stem
 from nasp_lightning.run.process import set_threads
 from nasp_lightning.study.classical import check_classical, fit_classical
 from nasp_lightning.study.estimation_code import ask_for_all, check_reads
 from nasp_lightning.study.lockstep import Run, train_lockstep, why_not_lockstep
-from nasp_lightning.study.neural import fit, make_task, without_callbacks
+from nasp_lightning.study.neural import fit, make_task
 from nasp_lightning.study.ranking import check_scores
+from nasp_lightning.study.settings import StudySettings
+from nasp_lightning.study.study import new_predictor
 
 log = logging.getLogger(__name__)
-
-Config = dict[str, Any]
 
 CHUNK = 50  # runs in one computation: more gain little and take more memory (experiments/speed)
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What one fit leaves.
+class How:
+    """How repeats are computed.
+
+    Attributes:
+        batched: whether runs are one computation; None: where that is possible.
+        chunk: how many at once, or None for the default.
+        compiled: whether ``torch.compile`` fuses the one computation's steps.
+    """
+
+    batched: bool | None = None
+    chunk: int | None = None
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class RepeatedFit:
+    """What the fit of one seed leaves.
 
     Attributes:
         data: its split, and the codes that it used.
@@ -50,19 +61,18 @@ class Fitted:
 
 
 class Repeated:
-    """A config's predictor, to be fitted by many seeds.
+    """A study's predictor, to be fitted by many seeds.
 
     Args:
-        config: resolved config; its ``seed`` only stands in for the check of what is possible.
+        settings: of the study; their seed only stands in for the check of what is possible.
         folder: the run's, for the trainer.
         data: of any seed.
-        batched: whether runs are one computation; None: where that is possible.
-        chunk: how many at once, or None.
-        compiled: whether ``torch.compile`` fuses the one computation's steps.
+        how: the repeats are computed.
 
     Attributes:
-        batched: whether they are.
+        batched: whether they are one computation.
         chunk: how many seeds a call of :meth:`fit` should get.
+        compiled: whether its steps are compiled.
         loss: name of what is minimised.
 
     Raises:
@@ -71,46 +81,50 @@ class Repeated:
 
     def __init__(
         self,
-        config: Config,
+        settings: StudySettings,
         folder: Path,
         data: ArchitectureData,
-        batched: bool | None = None,
-        chunk: int | None = None,
-        compiled: bool = False,
+        how: How,
     ) -> None:
-        self.config, self.folder, self.data = without_callbacks(config), folder, data
-        predictor = self._new_predictor(config, data)
-        self.neural = isinstance(predictor, nn.Module)
+        self.settings, self.folder, self.data = settings.unwatched(), folder, data
+        predictor = new_predictor(settings.predictor, data)
+        self.neural = isinstance(predictor, GradientPredictor)
         reason: str | None = None
-        if self.neural:
-            check_reads(config, predictor, data)
-            run, _ = self.prepare(config["seed"])
+        if isinstance(predictor, GradientPredictor):
+            check_reads(settings, predictor, data)
+            run, _ = self.prepare(settings.seed)
             self.loss = run.task.loss_name
-            if batched is not False:
-                reason = why_not_lockstep(run, config["trainer"])
+            if how.batched is not False:
+                reason = why_not_lockstep(run, dict(settings.training.trainer))
         else:
-            check_classical(config, predictor)
-            self.loss = str(getattr(predictor, "loss", "mse"))
-            reason = f"predictor={stem(config['predictor']['_target_'])} has no gradient training"
-        if batched and reason is not None:
+            check_classical(settings)
+            self.loss = predictor.loss
+            reason = f"{settings.predictor.word} has no gradient training"
+        self._decide(how, reason)
+        if self.batched:
+            with constructing("trainer"):
+                trainer = Trainer(
+                    logger=False, enable_checkpointing=False, **settings.training.trainer
+                )
+            self.device = trainer.strategy.root_device
+            self.data.graphs = self.data.graphs.to(self.device)
+
+    def _decide(self, how: How, reason: str | None) -> None:
+        """How the repeats are computed, given what speaks against one computation, if anything."""
+        if how.batched and reason is not None:
             raise NaspError(f"job.batched=true: {reason}; set job.batched=false")
-        self.compiled = compiled and self.neural  # of others there is nothing to compile
-        if self.compiled and (batched is False or reason is not None):
+        self.compiled = how.compiled and self.neural  # of others there is nothing to compile
+        if self.compiled and (how.batched is False or reason is not None):
             raise NaspError(
                 f"job.compile=true: {reason or 'job.batched is false'}, and only repeats that are "
                 "one computation are compiled; leave it out"
             )
-        if batched is None and reason is not None:
+        if how.batched is None and reason is not None:
             log.info("one repeat after another: %s", reason)
-        self.batched = batched is not False and reason is None
-        self.chunk = (chunk or CHUNK) if self.batched else 1
-        if self.batched:
-            with constructing("trainer"):
-                trainer = Trainer(logger=False, enable_checkpointing=False, **config["trainer"])
-            self.device = trainer.strategy.root_device
-            self.data.graphs = self.data.graphs.to(self.device)
+        self.batched = how.batched is not False and reason is None
+        self.chunk = (how.chunk or CHUNK) if self.batched else 1
 
-    def fit(self, seeds: Sequence[int]) -> list[Fitted]:
+    def fit(self, seeds: Sequence[int]) -> list[RepeatedFit]:
         """Fit by each of the seeds."""
         if not self.neural:
             return [self._fit_classical(seed) for seed in seeds]
@@ -120,56 +134,43 @@ class Repeated:
         runs = [run for run, _ in prepared]
         for run in runs:
             run.task.to(self.device)
-        set_threads(self.config.get("threads"), fitting=False)
-        clip = self.config["trainer"].get("gradient_clip_val")
+        set_threads(self.settings.info.threads, fitting=False)
+        clip = self.settings.training.trainer.get("gradient_clip_val")
         train_lockstep(runs, prepared[0][1], clip, self.compiled)
-        return [self._ranked(run) for run in runs]
+        return [_ranked(run) for run in runs]
 
     def prepare(self, seed: int) -> tuple[Run, int]:
         """A run before its first step, as ``job=train_predictor`` has it, and its epochs."""
-        config, data = with_seed(self.config, seed), self.data.with_seed(seed)
+        settings, data = self.settings.with_seed(seed), self.data.with_seed(seed)
         seed_everything(seed, workers=False, verbose=False)
-        predictor = self._new_predictor(config, data)
-        with constructing("framework"):
-            framework: Framework = instantiate(config["framework"])
-        task = make_task(config, predictor, data)
-        epochs = framework.prepare(task, data, config["trainer"]["max_epochs"])
-        ask_for_all(config, predictor, data)
+        predictor = new_predictor(settings.predictor, data)
+        assert isinstance(predictor, GradientPredictor)
+        framework = settings.framework.build()
+        task = make_task(settings, predictor, data)
+        epochs = framework.prepare(task, data, settings.training.trainer["max_epochs"])
+        ask_for_all(settings.predictor.word, predictor, data)
         return Run(task, data, framework), epochs
 
-    def _new_predictor(self, config: Config, data: ArchitectureData) -> Any:
-        with constructing("predictor"):
-            predictor = instantiate(config["predictor"])(shape=data.shape)
-        if hasattr(predictor, "set_label_scale"):
-            predictor.set_label_scale(data.mean, data.std)
-        return predictor
-
-    def _fit_alone(self, seed: int) -> Fitted:
+    def _fit_alone(self, seed: int) -> RepeatedFit:
         run, epochs = self.prepare(seed)
-        set_threads(self.config.get("threads"), fitting=True)
-        fit(self.config, self.folder, run.task, run.data, run.framework, epochs)
-        set_threads(self.config.get("threads"), fitting=False)
-        return self._ranked(run)
+        set_threads(self.settings.info.threads, fitting=True)
+        fit(self.settings, self.folder, run.task, run.data, run.framework, epochs)
+        set_threads(self.settings.info.threads, fitting=False)
+        return _ranked(run)
 
-    def _ranked(self, run: Run) -> Fitted:
-        scores = run.data.scores(run.task.predictor).double().numpy()
-        return Fitted(run.data, _labelled(run), check_scores(scores))
-
-    def _fit_classical(self, seed: int) -> Fitted:
-        config, data = with_seed(self.config, seed), self.data.with_seed(seed)
+    def _fit_classical(self, seed: int) -> RepeatedFit:
+        settings, data = self.settings.with_seed(seed), self.data.with_seed(seed)
         seed_everything(seed, workers=False, verbose=False)
-        set_threads(self.config.get("threads"), fitting=True)
-        fitted = fit_classical(config, data, self._new_predictor(config, data))
-        return Fitted(data, data.train_indices, check_scores(fitted.scores))
+        set_threads(settings.info.threads, fitting=True)
+        predictor = new_predictor(settings.predictor, data)
+        assert isinstance(predictor, ClassicalPredictor)
+        fitted = fit_classical(settings, data, predictor)
+        return RepeatedFit(data, data.train_indices, check_scores(fitted.scores))
 
 
-def with_seed(config: Config, seed: int) -> Config:
-    """The config of another seed, its parts' own seeds included."""
-    parts = {
-        key: {**value, "seed": seed} if isinstance(value, dict) and "seed" in value else value
-        for key, value in config.items()
-    }
-    return {**parts, "seed": seed}
+def _ranked(run: Run) -> RepeatedFit:
+    scores = run.data.scores(run.task.predictor).double().numpy()
+    return RepeatedFit(run.data, _labelled(run), check_scores(scores))
 
 
 def _labelled(run: Run) -> Indices:

@@ -16,8 +16,10 @@ import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from nasp_lightning.array import Array
 from nasp_lightning.data.base import ImageBatch
 from nasp_lightning.error import NaspError
+from nasp_lightning.network.base import DropsPaths
 from nasp_lightning.task.epoch import EpochCounts
 
 DECAYS = ("all", "weights")
@@ -36,8 +38,8 @@ class Classifier(LightningModule):
         rate: the schedule counts every ``step``, or every ``epoch``.
         label_smoothing: of the cross-entropy.
         auxiliary_weight: of the auxiliary head's loss, if the network has one.
-        drop_path: highest rate of dropped paths; epoch e of E has ``e / E`` of it. The network
-            reads it from its attribute ``drop_path_rate``.
+        drop_path: highest rate of dropped paths; epoch e of E has ``e / E`` of it. Above 0, the
+            network must be one that :class:`~nasp_lightning.network.base.DropsPaths`.
         decay: weight decay on ``all`` parameters, or on the ``weights`` of convolutions and linear
             layers alone: not on biases and normalisations.
         channels_last: memory format of network and images.
@@ -80,7 +82,7 @@ class Classifier(LightningModule):
         compile: bool = False,
         ema_decay: float | None = None,
         seed: int = 0,
-        config: dict[str, Any] | None = None,
+        config: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
         _check_choice("task.rate", rate, RATES)
@@ -89,7 +91,7 @@ class Classifier(LightningModule):
         check_share("task.drop_path", drop_path)
         if ema_decay is not None:
             check_share("task.ema_decay", ema_decay)
-        if drop_path and not hasattr(network, "drop_path_rate"):
+        if drop_path and not isinstance(network, DropsPaths):
             raise NaspError(
                 f"task.drop_path={drop_path}: {type(network).__name__} drops no paths; set it to 0"
             )
@@ -121,7 +123,7 @@ class Classifier(LightningModule):
         """Loss of a batch."""
         return self.loss(batch)
 
-    def loss(self, batch: ImageBatch, *architecture: Any) -> Tensor:
+    def loss(self, batch: ImageBatch, *architecture: Array | None) -> Tensor:
         """Cross-entropy of a batch, the auxiliary head's added, counted for the epoch's means."""
         images, labels = self.formatted(batch.images), batch.labels
         logits = self.network(images, *architecture)
@@ -225,7 +227,8 @@ class Classifier(LightningModule):
         torch.manual_seed((self.seed * SEED_STRIDE + self.current_epoch) * 1009 + rank)
         if self.drop_path:
             share = self.current_epoch / int(self.trainer.max_epochs or 1)
-            self.network.drop_path_rate = self.drop_path * share  # type: ignore[assignment]
+            assert isinstance(self.network, DropsPaths)
+            self.network.drop_path_rate = self.drop_path * share
 
     def throughput(self) -> float:
         """Training images in a second, over all devices, in this epoch so far."""
@@ -279,7 +282,7 @@ class Classifier(LightningModule):
         self.trained_images, self.trained_seconds, self.last_values = checkpoint["trained"]
 
 
-def parameter_groups(network: nn.Module, decay: str) -> list[dict[str, Any]]:
+def parameter_groups(network: nn.Module, decay: str) -> list[dict[str, object]]:
     """Parameters with weight decay, and behind them those without.
 
     Args:
@@ -289,7 +292,7 @@ def parameter_groups(network: nn.Module, decay: str) -> list[dict[str, Any]]:
     parameters = [weight for weight in network.parameters() if weight.requires_grad]
     if decay == "all":
         return [{"params": parameters}]
-    groups: list[dict[str, Any]] = [
+    groups: list[dict[str, object]] = [
         {"params": [weight for weight in parameters if weight.ndim > 1]},
         {"params": [weight for weight in parameters if weight.ndim <= 1], "weight_decay": 0.0},
     ]
@@ -309,12 +312,12 @@ def check_loss(loss: float, epoch: int) -> None:
         )
 
 
-def check_share(setting: str, value: Any) -> None:
+def check_share(setting: str, value: object) -> None:
     """Raise :class:`NaspError` unless a setting is a number from 0 to below 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise NaspError(f"{setting}={value}: it must be a number, at least 0 and below 1")
 
 
-def _check_choice(setting: str, value: Any, choices: Iterable[str]) -> None:
+def _check_choice(setting: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         raise NaspError(f"{setting}={value}: choose {' or '.join(choices)}")

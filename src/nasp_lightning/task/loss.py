@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from nasp_lightning.error import NaspError
-
-Loss = Callable[[Tensor, Tensor], Tensor]
+from nasp_lightning.predictor.base import Loss
 
 RANKING_LOSSES = ("logistic", "hinge")
 

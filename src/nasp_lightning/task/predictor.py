@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from hydra.utils import get_class
@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from nasp_lightning.data.architectures import Batch
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.predictor.base import GradientPredictor, OwnLoss, adopt
 from nasp_lightning.space.base import Graphs, Shape
 from nasp_lightning.task.loss import RANKING_LOSSES, make_loss
-
-OwnLoss = Callable[[Graphs, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,10 @@ class PredictorTask(LightningModule):
     """Trains a predictor on normalised accuracies.
 
     Args:
-        predictor: a module from :class:`~nasp_lightning.space.base.Graphs` to scores ``[B]``. A
-            method ``training_loss(graphs, labels)`` of it takes the place of ``loss``, unless
-            that is a ranking loss, which its method ``rank_by`` takes; one whose attribute
-            ``pairwise`` is true only ranks.
+        predictor: a module from :class:`~nasp_lightning.space.base.Graphs` to scores ``[B]``;
+            adopted where it is no :class:`~nasp_lightning.predictor.base.GradientPredictor`. Its
+            own loss takes the place of ``loss``, unless that is a ranking loss which the own one
+            goes by (``rank_by``).
         loss: ``mse``, ``logistic`` or ``hinge``.
         margin: of the hinge loss.
         patience: epochs without a lower training loss that end a phase before its planned ones,
@@ -73,22 +72,19 @@ class PredictorTask(LightningModule):
         patience: int | None = None,
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         schedule: Callable[[int, int], float] | None = None,
-        config: dict[str, Any] | None = None,
+        config: dict[str, object] | None = None,
         shape: Shape | None = None,
         label_scale: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         super().__init__()
         if patience is not None:
             check_whole("task.patience", patience)
-        self.predictor, self.patience = predictor, patience
-        self.own_loss: OwnLoss | None = getattr(predictor, "training_loss", None)
+        self.predictor, self.patience = _adopted(predictor), patience
+        self.own_loss: OwnLoss | None = self.predictor.own_loss
         self.loss_function = make_loss(loss, margin)
-        rank_by = getattr(predictor, "rank_by", None)
-        if loss in RANKING_LOSSES and callable(rank_by):
-            rank_by(self.loss_function)
-        elif self.own_loss is not None and loss != "mse":
+        if self.own_loss is not None and loss != "mse" and not self._ranked_by(loss):
             raise NaspError(
-                f"task.loss={loss}: {type(predictor).__name__} has a loss of its own; leave "
+                f"task.loss={loss}: {self.predictor.title} has a loss of its own; leave "
                 "task.loss at its default"
             )
         self.loss_name = "own" if self.own_loss is not None and loss == "mse" else loss
@@ -130,10 +126,8 @@ class PredictorTask(LightningModule):
         if not issubclass(kind, nn.Module):  # a file may not name anything to be called
             raise NaspError(f"{path} names {target}, which is no predictor: {remedy}")
         scale = (float(kept["label_scale"][0]), float(kept["label_scale"][1]))
-        predictor = kind(shape=shape, **settings)
-        take_scale = getattr(predictor, "set_label_scale", None)
-        if callable(take_scale):
-            take_scale(*scale)
+        predictor = _adopted(kind(shape=shape, **settings))
+        predictor.set_label_scale(*scale)
         task_settings = kept["config"]["task"]
         task = cls(
             predictor,
@@ -149,7 +143,12 @@ class PredictorTask(LightningModule):
     @property
     def ranks_only(self) -> bool:
         """Whether the loss leaves the scores on a scale of their own."""
-        return self.loss_name in RANKING_LOSSES or bool(getattr(self.predictor, "pairwise", False))
+        ranks = self.predictor.pairwise or self.predictor.ranks_only
+        return ranks or self.loss_name in RANKING_LOSSES
+
+    def _ranked_by(self, loss: str) -> bool:
+        """Whether the predictor's own loss goes by this ranking loss from now on."""
+        return loss in RANKING_LOSSES and self.predictor.rank_by(self.loss_function)
 
     def phase_of(self, epoch: int) -> tuple[int, int]:
         """Index of the phase that an epoch belongs to, and the epoch within it."""
@@ -159,7 +158,7 @@ class PredictorTask(LightningModule):
             epoch -= phase.epochs
         return len(self.phases) - 1, self.phases[-1].epochs
 
-    def forward(self, graphs: Any) -> Tensor:
+    def forward(self, graphs: Graphs) -> Tensor:
         """Scores ``[B]`` on the normalised scale."""
         scores: Tensor = self.predictor(graphs)
         return scores
@@ -221,6 +220,20 @@ class PredictorTask(LightningModule):
         loss = self.epoch_loss
         check_loss(loss, self.current_epoch)
         self.log("train/loss", loss)
+
+
+def _adopted(predictor: nn.Module) -> GradientPredictor:
+    """The predictor itself, or the module with the contract's defaults.
+
+    Raises:
+        NaspError: if it has a part of the contract without its base class, or is not trained by
+            gradients.
+    """
+    name = type(predictor).__name__
+    found = adopt(predictor, name)
+    if not isinstance(found, GradientPredictor):
+        raise NaspError(f"predictor {name} has no gradient training, which this task is")
+    return found
 
 
 def check_loss(loss: float, epoch: int) -> None:

@@ -19,23 +19,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nasp_lightning.array import Array
 from nasp_lightning.data.base import ImageBatch
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.network.supernet import Supernet
+from nasp_lightning.space.base import Architecture, unstacked
 from nasp_lightning.task.classifier import Classifier
 
 PATH_STREAM = 6  # apart from the data's streams
 EVALUATION_STREAM = 7
-
-Path = tuple[Array, Array | None]
 
 
 class SupernetTask(Classifier):
     """Trains the weights that all architectures of a space share.
 
     Args:
-        network: a supernet: it is called with images and one architecture's native arrays, and
-            has the attribute ``space``.
+        network: a supernet.
         strict_fairness: train one architecture for each operation of a layer in every step.
         evaluated_subnets: architectures, drawn once, whose accuracy on held-out and test images is
             noted; normalisation uses each batch's own statistics then, since the running ones mix
@@ -58,7 +56,7 @@ class SupernetTask(Classifier):
         gradient_clip: float | None = None,
         **options: Any,
     ) -> None:
-        if not hasattr(network, "subnet") or not hasattr(network, "space"):
+        if not isinstance(network, Supernet):
             raise NaspError(
                 f"task=supernet trains a supernet, and {type(network).__name__} is none: choose "
                 "network=mobilenet_supernet or darts_supernet"
@@ -69,25 +67,24 @@ class SupernetTask(Classifier):
                 "would be compiled anew; set it to false"
             )
         super().__init__(network, **options)
-        self.space: Any = network.space
+        self.space = network.space
         self.strict_fairness, self.gradient_clip = strict_fairness, gradient_clip
         self.automatic_optimization = not strict_fairness
         if strict_fairness:
-            fair_sample(self.space, np.random.default_rng(0))  # now, rather than in the fit
+            self.space.fair_sample(np.random.default_rng(0))  # now, rather than in the fit
         check_whole("task.evaluated_subnets", evaluated_subnets)
         self.evaluated = self._sampled([self.seed, EVALUATION_STREAM], evaluated_subnets)
         self._paths = 1
 
-    def _sampled(self, stream: list[int], count: int) -> list[Path]:
-        operations, adjacency = self.space.sample(np.random.default_rng(stream), count)
-        return _unbatched(operations, adjacency)
+    def _sampled(self, stream: list[int], count: int) -> list[Architecture]:
+        return unstacked(*self.space.sample(np.random.default_rng(stream), count))
 
-    def paths(self, epoch: int, step: int) -> list[Path]:
+    def paths(self, epoch: int, step: int) -> list[Architecture]:
         """Architectures that a step trains: the same in every process."""
         stream = [self.seed, PATH_STREAM, epoch, step]
         if not self.strict_fairness:
             return self._sampled(stream, 1)
-        return _unbatched(*fair_sample(self.space, np.random.default_rng(stream)))
+        return unstacked(*self.space.fair_sample(np.random.default_rng(stream)))
 
     def training_step(  # type: ignore[override]
         self, batch: ImageBatch, batch_idx: int
@@ -119,46 +116,6 @@ class SupernetTask(Classifier):
                 for path in self.evaluated
             ]
         return torch.stack(right)
-
-
-def fair_sample(space: Any, rng: np.random.Generator) -> tuple[Array, Array | None]:
-    """Architectures that together hold each operation of a layer once.
-
-    Args:
-        space: one with a method ``fair_sample`` of its own, or a chain with the attribute
-            ``choices``, how many codes from 0 on each layer allows. A layer with fewer codes than
-            another repeats some, drawn anew each time.
-        rng: source of the permutations.
-
-    Returns:
-        Operations ``[m, T]``, m the most choices of a layer, and adjacencies or None.
-
-    Raises:
-        NaspError: if the space has neither.
-    """
-    own = getattr(space, "fair_sample", None)
-    if own is not None:
-        found: tuple[Array, Array | None] = own(rng)
-        return found
-    choices = getattr(space, "choices", None)
-    if choices is None:
-        raise NaspError(
-            f"task.strict_fairness=true: the space {space.name} has no layers of choices; set it "
-            "to false"
-        )
-    most = max(choices)
-    layers = []
-    for count in choices:
-        codes = [rng.permutation(count) for _ in range(-(-most // count))]
-        layers.append(rng.permutation(np.concatenate(codes)[:most]))
-    return np.stack(layers, axis=1).astype(np.uint8), None
-
-
-def _unbatched(operations: Array, adjacency: Array | None) -> list[Path]:
-    return [
-        (row, None if adjacency is None else adjacency[number])
-        for number, row in enumerate(operations)
-    ]
 
 
 @contextlib.contextmanager

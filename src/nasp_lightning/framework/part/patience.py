@@ -10,7 +10,8 @@ dropout, instead of a further pass without it.
 from __future__ import annotations
 
 import math
-from typing import Any
+
+from nasp_lightning.framework.part.state import State, read_number
 
 FIRST_COUNTED = 21  # epoch of a phase (published)
 
@@ -40,10 +41,11 @@ class Patience:
             self.waited += 1
         return self.waited >= self.epochs
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """What a resumed run needs."""
         return {"lowest": self.lowest, "waited": self.waited}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         """Take the state of a killed run."""
-        self.lowest, self.waited = state_dict["lowest"], state_dict["waited"]
+        self.lowest = read_number(state_dict, "lowest")
+        self.waited = int(read_number(state_dict, "waited"))

@@ -17,7 +17,7 @@ them.
 Example:
     >>> predictor = MultiView(shape=space.shape)  # doctest: +SKIP
     >>> predictor.fit(graphs[:100], labels)  # doctest: +SKIP
-    >>> mean, deviation = predictor.predict(graphs)  # doctest: +SKIP
+    >>> belief = predictor.posterior(graphs)  # .mean and .deviation  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.predictor.base import check_labels
+from nasp_lightning.predictor.base import (
+    ClassicalPredictor,
+    Posterior,
+    Probabilistic,
+    check_labels,
+)
 from nasp_lightning.predictor.multiview.additive_process import (
     AdditiveProcess,
     Prior,
@@ -47,7 +52,7 @@ LEAST_CALIBRATED = 20  # labels under which there is too little to count
 PRIOR_LABELS = 100  # labels with which the deviations as they are count, against what is found
 
 
-class MultiView:
+class MultiView(ClassicalPredictor, Probabilistic):
     """Exact Gaussian process regression on a sum of kernels, one for each view.
 
     Args:
@@ -137,13 +142,13 @@ class MultiView:
             mean[part] = process.mean(self._distances(graphs[part]))
         return self._targets.inverse(mean)
 
-    def predict(self, graphs: Graphs) -> tuple[Array, Array]:
+    def posterior(self, graphs: Graphs) -> Posterior:
         """Mean and standard deviation ``[N]`` of a new label, its noise included."""
-        return self._targets.moments(*self._posterior(graphs))
+        return Posterior(*self._targets.moments(*self._moments(graphs)))
 
     def interval(self, graphs: Graphs, level: float = 0.9) -> tuple[Array, Array]:
         """Ends ``[N]`` of the central interval that holds a new label with that probability."""
-        return self._targets.interval(*self._posterior(graphs), level)
+        return self._targets.interval(*self._moments(graphs), level)
 
     def _fitted(self) -> AdditiveProcess:
         if self._process is None:
@@ -155,7 +160,7 @@ class MultiView:
         live = live_graphs(graphs, self.shape)
         return [part for view in self._views.values() for part in view.distances(graphs, live)]
 
-    def _posterior(self, graphs: Graphs) -> tuple[Array, Array]:
+    def _moments(self, graphs: Graphs) -> tuple[Array, Array]:
         """Mean and deviation ``[N]`` of the targets."""
         process = self._fitted()
         mean, deviation = np.empty(len(graphs)), np.empty(len(graphs))

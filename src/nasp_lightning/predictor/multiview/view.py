@@ -21,7 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from nasp_lightning.predictor.part.features import (
     most_operations,
 )
 from nasp_lightning.space.base import Graphs, Shape
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 NAMES = ("features", "contracted", "subtrees", "mean", "root", "inputs")
 
@@ -252,7 +255,7 @@ class Subtrees:
         squared = norms[:, None] + self._norms - 2 * (counts @ self._training)
         return [np.maximum(squared, 0) / self._scale]
 
-    def _known_counts(self, labels: Array, shares: Array) -> Any:
+    def _known_counts(self, labels: Array, shares: Array) -> csr_matrix:
         """``[N, labels known]`` log counts, as a sparse matrix."""
         from scipy.sparse import csr_matrix
 

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.predictor.nao.sequence import PAD, SequenceEncoding
 from nasp_lightning.predictor.part.graph import append_features
 from nasp_lightning.space.base import Graphs, Shape
@@ -28,8 +29,8 @@ from nasp_lightning.space.base import Graphs, Shape
 HALF = math.sqrt(0.5)
 
 
-class NAO(nn.Module):
-    """Scores architectures, and moves them in a latent space towards better scores.
+class NAO(GradientPredictor):
+    """Scores architectures from a latent that a decoder can write them again from.
 
     An architecture's latent is the L2-normalised output of the encoder for each symbol,
     ``[L, H]``; its embedding, the normalised mean of them, is what the score is read from.
@@ -114,56 +115,6 @@ class NAO(nn.Module):
         logits = self.decoder(symbols, latent)
         likelihood = F.cross_entropy(logits.flatten(0, 1), symbols.flatten())
         return self.score_weight * error + (1 - self.score_weight) * likelihood
-
-    @torch.no_grad()
-    def decode(self, latent: Tensor) -> Graphs:
-        """The likeliest architectures of latents ``[B, L, H]``, symbol by symbol.
-
-        Only symbols that the layout allows are chosen among; that a graph is connected, or within
-        the space's limits, is for ``space.validate`` to say.
-        """
-        training = self.training
-        self.eval()
-        try:
-            symbols = latent.new_zeros((len(latent), 0), dtype=torch.long)
-            state = self.decoder.initial_state(latent)
-            previous = symbols.new_full((len(latent), 1), PAD)
-            for _ in range(self.sequence.length):
-                logits, state = self.decoder.step(previous, latent, state)
-                allowed = self.sequence.allowed(symbols)
-                previous = logits.squeeze(1).masked_fill(~allowed, -math.inf).argmax(1, True)
-                symbols = torch.cat([symbols, previous], 1)
-        finally:
-            self.train(training)
-        return self.sequence.decode(symbols)
-
-    def improve(self, graphs: Graphs, step: float = 1.0) -> Graphs:
-        """Architectures beside the given ones whose score promises to be better (NAO, section 3.3).
-
-        Each latent goes ``step`` along the gradient of its score, is normalised again and decoded.
-        Small steps often lead back to the architecture itself: SemiNAS takes 1, 2, 3, … until
-        there are enough new ones. Proposals may repeat, and may lie outside the space; they carry
-        no extra inputs.
-
-        Args:
-            graphs: B encoded architectures.
-            step: length of the step, in units of the gradient.
-
-        Returns:
-            B proposals.
-        """
-        training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                latent = self.encode(graphs)
-            with torch.enable_grad():
-                moved = latent.clone().requires_grad_()
-                scores = self.regress(moved, graphs.features)
-                (gradient,) = torch.autograd.grad(scores.sum(), moved)
-        finally:
-            self.train(training)
-        return self.decode(F.normalize(latent + step * gradient, dim=-1))
 
     def _encode(self, symbols: Tensor) -> Tensor:
         embedded = F.dropout(self.embedding(symbols), self.dropout, self.training)

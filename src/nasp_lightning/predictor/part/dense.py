@@ -8,12 +8,14 @@ are not Intel's. oneDNN, in the same wheel, chooses by instruction set: with AVX
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nasp_lightning.predictor.part.autograd import Context
 from nasp_lightning.predictor.part.batching import is_batching
 
 # Weights from which on oneDNN gains more than it takes to start.
@@ -21,7 +23,7 @@ LARGE = 1 << 14
 
 
 @functools.cache
-def _onednn() -> Any:
+def _onednn() -> Callable[..., Tensor] | None:
     """oneDNN's linear operator, or None where this PyTorch or processor does without it."""
     try:
         operator = torch.ops.mkldnn._linear_pointwise
@@ -60,8 +62,9 @@ def linear(value: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool
 
 
 def _product(value: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-    product: Tensor = _onednn()(value, weight, bias, "relu" if relu else "none", [], "")
-    return product
+    operator = _onednn()
+    assert operator is not None
+    return operator(value, weight, bias, "relu" if relu else "none", [], "")
 
 
 def product(value: Tensor, weight: Tensor) -> Tensor:
@@ -80,11 +83,17 @@ def product(value: Tensor, weight: Tensor) -> Tensor:
     return _product(value, weight, None, False)
 
 
+class _LinearContext(Context, Protocol):
+    has_bias: bool
+
+
 class _Linear(torch.autograd.Function):
     """The same with a gradient; it comes back in the weight's own layout, not transposed."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+    def forward(
+        ctx: _LinearContext, value: Tensor, weight: Tensor, bias: Tensor | None, relu: bool
+    ) -> Tensor:
         result = _product(value, weight, bias, relu)
         ctx.save_for_backward(value, weight, result if relu else None)
         ctx.has_bias = bias is not None
@@ -92,7 +101,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _LinearContext, gradient: Tensor) -> tuple[Tensor | None, ...]:
         value, weight, result = ctx.saved_tensors
         if result is not None:
             gradient = torch.ops.aten.threshold_backward(gradient, result, 0)

@@ -141,6 +141,7 @@ class DirectedConvolution(nn.Module):
         super().__init__()
         self.outputs = outputs
         self.dropout = dropout
+        self.weight: nn.Parameter | None = None
         if inputs is not None:
             self.weight = nn.Parameter(torch.empty(2 * outputs, inputs))
             for half in torch.split(self.weight.detach(), outputs):
@@ -156,7 +157,7 @@ class DirectedConvolution(nn.Module):
         Returns:
             ``[B, T, H]``.
         """
-        if hasattr(self, "weight"):
+        if self.weight is not None:
             tokens = linear(tokens, self.weight)
         batch, length, _ = tokens.shape
         pair = tokens.view(batch, length, 2, self.outputs).permute(2, 0, 1, 3)

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import Codes, GradientPredictor, ScoringModule
 from nasp_lightning.space.base import Graphs
-
-# From rows [c] of the architectures at hand to their extra inputs [c, F].
-Codes = Callable[[Tensor], Tensor]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -28,9 +26,9 @@ def score_all(
 ) -> Tensor:
     """Score every architecture, in evaluation mode and without gradients.
 
-    A predictor with a method ``scoring_module(graphs, dtype)`` is asked for an algebraically
-    equal, faster form of itself; it may use that all of ``graphs`` are known, and returns None
-    where it has none. Any other predictor is called as it is. The predictor's mode is restored.
+    A :class:`~nasp_lightning.predictor.base.GradientPredictor` is asked for its
+    ``scoring_module``; where it has none, and any other module, is called as it is. The
+    predictor's mode is restored.
 
     Args:
         predictor: maps a batch of graphs to scores ``[B]``.
@@ -77,17 +75,17 @@ def _score(
     codes: Codes | None,
 ) -> Tensor:
     device = graphs.operations.device
-    offer = getattr(predictor, "scoring_module", None)
-    if codes is None:
-        fast = None if offer is None else offer(graphs, dtype)
-    elif getattr(predictor, "shortlists", False):
-        assert offer is not None
-        fast = offer(graphs, dtype, codes)
-    else:
+    shortlists = isinstance(predictor, GradientPredictor) and predictor.shortlists
+    if codes is not None and not shortlists:
         graphs = replace(graphs, features=codes(torch.arange(len(graphs))).to(device))
-        fast = None if offer is None else offer(graphs, dtype)
+        codes = None
+    fast: ScoringModule | None = None
+    if isinstance(predictor, GradientPredictor):
+        fast = predictor.scoring_module(graphs, dtype, codes)
     module: nn.Module = predictor if fast is None else fast
-    size = batch_size or int(getattr(module, "batch_size", 256 if device.type == "cpu" else 8192))
+    size = batch_size or (256 if device.type == "cpu" else 8192)
+    if fast is not None:
+        size = batch_size or fast.batch_size
     autocast = fast is None and dtype is not torch.float32
     scores = torch.empty(len(graphs), dtype=torch.float32, device=device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast):

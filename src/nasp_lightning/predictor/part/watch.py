@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.space.base import Graphs
 
 
@@ -16,7 +16,7 @@ class WatchedGraphs(Graphs):
 
     seen: list[bool]
 
-    def __getattribute__(self, name: str) -> Any:
+    def __getattribute__(self, name: str) -> object:
         """Note a reading of ``features``."""
         if name == "features":
             vars(self).get("seen", []).append(True)
@@ -58,7 +58,7 @@ def reads_features(predictor: nn.Module, graphs: Graphs, count: int) -> bool:
     made_up = replace(graphs, features=torch.zeros(len(graphs), count, device=device))
     labels = torch.linspace(-1, 1, len(graphs), device=device)
     seen: list[bool] = []
-    loss = getattr(predictor, "training_loss", None)
+    loss = predictor.own_loss if isinstance(predictor, GradientPredictor) else None
     training = predictor.training
     predictor.eval()
     try:

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import GradientPredictor
 from nasp_lightning.predictor.part.dense import linear
 from nasp_lightning.predictor.part.graph import (
     Regressor,
@@ -64,6 +65,8 @@ class PINATLayer(nn.Module):
         self.heads, self.head_dim = heads, head_dim
         if heads:
             self.qkv = nn.Linear(dim, 3 * heads * head_dim, bias=False)
+        self.branch: GraphBranch | None = None
+        self.spread: nn.Linear | None = None
         if invariant_heads:
             self.branch = GraphBranch(dim, channels, invariant_heads, invariant_heads * head_dim)
             if spread is not None:
@@ -91,8 +94,9 @@ class PINATLayer(nn.Module):
             masks: of :meth:`mask_shapes`, or none.
         """
         parts = []
-        if hasattr(self, "branch"):
-            parts.append(self._invariant(tokens, gather))
+        if self.branch is not None:
+            vertices = self.branch(tokens[:, : gather.shape[1]], gather)
+            parts.append(vertices if self.spread is None else _spread(self.spread, vertices))
         if self.heads:
             parts.append(self._attend(tokens, bias, masks))
         joined = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
@@ -101,12 +105,6 @@ class PINATLayer(nn.Module):
         hidden = linear(tokens, self.widen.weight, self.widen.bias, relu=True)
         hidden = linear(hidden, self.narrow.weight, self.narrow.bias)
         return _normalise(self.feedforward_norm, _plus_masked(tokens, hidden, masks, 2))
-
-    def _invariant(self, tokens: Tensor, gather: Tensor) -> Tensor:
-        vertices: Tensor = self.branch(tokens[:, : gather.shape[1]], gather)
-        if hasattr(self, "spread"):
-            vertices = _spread(self.spread, vertices)
-        return vertices
 
     def _attend(self, tokens: Tensor, bias: Tensor | None, masks: Sequence[Tensor]) -> Tensor:
         batch, length, _ = tokens.shape
@@ -134,7 +132,7 @@ class PINATLayer(nn.Module):
         return torch.bmm(weights, values).view(batch, count, length, width)
 
 
-class PINAT(nn.Module):
+class PINAT(GradientPredictor):
     """Scores architectures from their operations, Laplacian positions and graph branches.
 
     Args:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasp_lightning.predictor.part.autograd import Context
 from nasp_lightning.predictor.part.dense import product
 
 SLOPE = 0.2  # of the leaky ReLUs
@@ -218,7 +219,7 @@ class GraphBranch(nn.Module):
             self._cached = place, split_weights(self.weights.detach(), self.convolutions)
         return self._cached[1]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Without the views: a copy of them would not follow the copy's parameter."""
         return {**self.__dict__, "_cached": None}
 
@@ -234,10 +235,15 @@ def split_weights(flat: Tensor, convolutions: Sequence[SetConvolution]) -> list[
     ]
 
 
+class _BranchContext(Context, Protocol):
+    convolutions: tuple[SetConvolution, ...]
+    weights: list[Weights]
+
+
 class _Branch(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: _BranchContext,
         vertices: Tensor,
         gather: Tensor,
         flat: Tensor,
@@ -256,7 +262,7 @@ class _Branch(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _BranchContext, gradient: Tensor) -> tuple[Tensor | None, ...]:
         gather, _, *kept = ctx.saved_tensors
         length, each = gradient.shape[1], len(kept) // len(ctx.convolutions)
         current: Tensor | None = gradient.reshape(-1, gradient.shape[-1])

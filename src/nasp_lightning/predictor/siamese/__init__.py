@@ -24,7 +24,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import ClassVar
@@ -33,8 +33,8 @@ import torch
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError, check_whole
+from nasp_lightning.predictor.base import Codes, GradientPredictor, Loss, ScoringModule
 from nasp_lightning.predictor.part.batching import is_batching
-from nasp_lightning.predictor.part.scoring import Codes
 from nasp_lightning.predictor.siamese.layers import (
     BidirectionalConvolution,
     EstimationFusion,
@@ -47,10 +47,9 @@ from nasp_lightning.space.base import Graphs, Shape
 
 READOUTS = ("features", "nodes")
 OUTPUTS = ("sigmoid", "linear")
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-class Siamese(nn.Module):
+class Siamese(GradientPredictor):
     """Scores architectures; a whole space goes through Siamese-Ranking (Algorithm 1).
 
     Args:
@@ -118,9 +117,10 @@ class Siamese(nn.Module):
         self.label_mean.fill_(mean)
         self.label_deviation.fill_(deviation)
 
-    def rank_by(self, loss: Loss) -> None:
+    def rank_by(self, loss: Loss) -> bool:
         """Train each branch by a ranking loss of ``[B]`` scores and labels instead of Huber's."""
         self._ranking_loss = loss
+        return True
 
     def forward(self, graphs: Graphs) -> Tensor:
         """Scores ``[B]`` of the basic branch, on the normalised labels' scale; needs no code."""
@@ -149,6 +149,10 @@ class Siamese(nn.Module):
             return self._loss(self.forward(graphs), labels)
         basic, estimated = self.branches(graphs, self.codes(graphs))
         return self._loss(basic, labels) + self._loss(estimated, labels)
+
+    def check_codes(self, graphs: Graphs) -> None:
+        """Refuse a batch's Estimation Codes that :meth:`codes` would refuse."""
+        self.codes(graphs)
 
     def codes(self, graphs: Graphs) -> Tensor:
         """``[B, F]`` Estimation Codes of a batch.
@@ -180,7 +184,7 @@ class Siamese(nn.Module):
 
     def scoring_module(
         self, graphs: Graphs, dtype: torch.dtype, codes: Codes | None = None
-    ) -> nn.Module | None:
+    ) -> ScoringModule | None:
         """Siamese-Ranking of all of ``graphs`` as a module that hands out its scores.
 
         Without a code, or with c = 0, None: the basic branch's scores are the ranking.

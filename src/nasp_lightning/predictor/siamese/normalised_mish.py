@@ -9,10 +9,11 @@ a graph convolution, the runs of a repeated training) stand side by side.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from nasp_lightning.predictor.part.autograd import Context
 
 BLOCK = 1 << 17  # numbers of a tensor that are done at a time
 RUNS = 3  # dimensions of one run's features: directions, tokens, features
@@ -131,14 +132,20 @@ class _NormalisedMish(torch.autograd.Function):
         return found, mean, variance, centred, inverse, slope
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    def setup_context(
+        ctx: Context,
+        inputs: tuple[Tensor, Tensor, Tensor, Tensor | None, float],
+        output: tuple[Tensor, ...],
+    ) -> None:
         _, scale, _, mask, _ = inputs
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(scale, mask, *output[3:])
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *others: Any) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Context, gradient: Tensor, *others: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         scale, mask, centred, inverse, slope = ctx.saved_tensors
         to_value = torch.empty_like(centred)
         to_scale, to_shift = torch.empty_like(scale), torch.empty_like(scale)
@@ -156,14 +163,14 @@ class _NormalisedMish(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any,
+        info: object,
         in_dims: tuple[int | None, ...],
         value: Tensor,
         scale: Tensor,
         shift: Tensor,
         mask: Tensor | None,
         epsilon: float,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
         """All of a vectorised dimension are further normalisations side by side."""
 
         def first(tensor: Tensor, dim: int | None) -> Tensor:
@@ -173,7 +180,7 @@ class _NormalisedMish(torch.autograd.Function):
             first(item, dim) for item, dim in zip((value, scale, shift), in_dims, strict=False)
         ]
         hidden = None if mask is None else first(mask, in_dims[3])
-        found = _NormalisedMish.apply(*moved, hidden, epsilon)
+        found: tuple[Tensor, ...] = _NormalisedMish.apply(*moved, hidden, epsilon)
         return found, (0,) * len(found)
 
 

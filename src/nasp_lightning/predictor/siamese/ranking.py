@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import ScoringModule
 from nasp_lightning.space.base import Graphs
 
 
@@ -56,7 +57,7 @@ def siamese_ranking(
     return resort(scores, rows, estimate(rows).to(scores.dtype)), rows
 
 
-class Ranked(nn.Module):
+class Ranked(ScoringModule):
     """Scores that are known already, handed out batch by batch in the order of the architectures.
 
     A re-ranking needs all architectures at once; ``score_all`` asks for batch after batch.

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.base import Codes, GradientPredictor, ScoringModule
 from nasp_lightning.predictor.part.laplacian import (
     laplacian,
     laplacian_eigenvectors,
@@ -30,6 +31,7 @@ from nasp_lightning.predictor.part.laplacian import (
 )
 from nasp_lightning.predictor.part.transformer import NORM_EPSILON, TransformerEncoder
 from nasp_lightning.predictor.tnasp.encoder import GCNEncoder, MLPEncoder
+from nasp_lightning.predictor.tnasp.scoring import TNASPScoring
 from nasp_lightning.space.base import Graphs, Shape
 
 POSITIONAL = ("laplacian", "normalised_laplacian", "eigenvectors", "sinusoidal")
@@ -39,7 +41,7 @@ ENCODERS = ("transformer", "gcn", "mlp")
 REGRESSORS = ("relu", "linear")
 
 
-class TNASP(nn.Module):
+class TNASP(GradientPredictor):
     """Scores architectures from their operations and the Laplacian of their graph.
 
     Args:
@@ -106,8 +108,7 @@ class TNASP(nn.Module):
         self.regressor = regressor
         if operation_branch:
             self.operations = nn.Embedding(shape.vocabulary, embedding_dim)
-        if positional_branch:
-            self._build_positions(embedding_dim)
+        self.rows_to_tokens = self._build_positions(embedding_dim) if positional_branch else None
         self.register_buffer("token_row", _token_rows(shape, padding), persistent=False)
         self.norm = nn.LayerNorm(embedding_dim, eps=NORM_EPSILON) if input_norm else None
         self.encoder: TransformerEncoder | GCNEncoder | MLPEncoder
@@ -121,27 +122,29 @@ class TNASP(nn.Module):
             )
         self.hidden = nn.Linear(embedding_dim + shape.features, regressor_dim, bias=False)
         self.score = nn.Linear(regressor_dim, 1, bias=False)
-        if hasattr(self, "rows_to_tokens"):
-            self._spread_edge_tokens()
+        if self.rows_to_tokens is not None:
+            self._spread_edge_tokens(self.rows_to_tokens)
 
-    def _build_positions(self, embedding_dim: int) -> None:
+    def _build_positions(self, embedding_dim: int) -> nn.Linear | None:
+        """The positions' parts; where operations sit on edges, from vertex rows to edge tokens."""
         shape = self.shape
         if self.positional == "sinusoidal":
             table = sinusoidal_positions(shape.tokens, embedding_dim)
             self.register_buffer("sinusoids", table, persistent=False)
-            return
+            return None
         width = self.eigenvectors if self.positional == "eigenvectors" else shape.vertices
         self.positions = nn.Linear(width, embedding_dim)
-        if shape.tokens != shape.vertices:  # operations on edges: vertex rows to edge tokens
-            self.rows_to_tokens = nn.Linear(shape.vertices, shape.tokens)
+        if shape.tokens == shape.vertices:
+            return None
+        return nn.Linear(shape.vertices, shape.tokens)
 
-    def _spread_edge_tokens(self) -> None:
+    def _spread_edge_tokens(self, rows_to_tokens: nn.Linear) -> None:
         """Start edge tokens apart, so that a place in the cell can be told from the first step on.
 
         The four rows of NAS-Bench-201's Laplacian hardly differ between architectures, and six
         mixtures of them hardly from each other. Ours; neither paper says how TNASP starts.
         """
-        nn.init.normal_(self.rows_to_tokens.bias)
+        nn.init.normal_(rows_to_tokens.bias)
         with torch.no_grad():
             self.positions.weight.mul_(EDGE_POSITION_GAIN)
 
@@ -190,15 +193,15 @@ class TNASP(nn.Module):
             hidden = F.dropout(hidden, self.dropout, self.training)
         return F.linear(hidden, self.score.weight).squeeze(-1)
 
-    def scoring_module(self, graphs: Graphs, dtype: torch.dtype) -> nn.Module | None:
+    def scoring_module(
+        self, graphs: Graphs, dtype: torch.dtype, codes: Codes | None = None
+    ) -> ScoringModule | None:
         """An algebraically equal, faster form for scoring ``graphs``, without gradients.
 
         None where a GCN or an MLP replaces the transformer: they are fast as they are.
         """
         if not isinstance(self.encoder, TransformerEncoder):
             return None
-        from nasp_lightning.predictor.tnasp.scoring import TNASPScoring
-
         return TNASPScoring(self, graphs, dtype)
 
     def _real_tokens(self, graphs: Graphs) -> Tensor | None:
@@ -213,6 +216,7 @@ class TNASP(nn.Module):
         rows = self._position_rows(graphs)
         if self.shape.tokens != self.shape.vertices:
             mix = self.rows_to_tokens
+            assert mix is not None
             rows = F.linear(rows.transpose(1, 2), mix.weight, mix.bias).transpose(1, 2)
         return F.linear(rows, self.positions.weight, self.positions.bias)
 

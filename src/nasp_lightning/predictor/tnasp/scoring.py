@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasp_lightning.predictor.base import ScoringModule
 from nasp_lightning.predictor.part.dense import linear
 from nasp_lightning.predictor.part.transformer import TransformerEncoder
 from nasp_lightning.space.base import Graphs
@@ -118,7 +119,7 @@ class TokenTable:
         return torch.bmm(weights.view(batch, length, -1), values).flatten(0, 1)
 
 
-class TNASPScoring(nn.Module):
+class TNASPScoring(ScoringModule):
     """A trained TNASP, rewritten for scoring.
 
     Args:

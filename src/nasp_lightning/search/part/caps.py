@@ -8,8 +8,10 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
-from nasp_lightning.search.base import IDLE
+from nasp_lightning.evaluator.base import Candidate, Evaluator
+
+DRAWS = 20  # of as many architectures as are wanted, before mutants are tried
+MUTATIONS = 100  # of those that were found
 
 
 class Caps:
@@ -31,7 +33,7 @@ class Caps:
                 raise NaspError(f"search.caps.{name}={limit}: it must be a positive number")
             self.limits[str(name)] = float(limit)
 
-    def within(self, evaluator: Evaluator, architectures: Sequence[Architecture]) -> Array:
+    def within(self, evaluator: Evaluator, architectures: Sequence[Candidate]) -> Array:
         """``[n]`` bool: which architectures keep to every limit."""
         return self._share(evaluator, architectures) <= 1
 
@@ -44,9 +46,7 @@ class Caps:
         if self.limits:
             self._least(evaluator, rng)
 
-    def sample(
-        self, evaluator: Evaluator, rng: np.random.Generator, count: int
-    ) -> list[Architecture]:
+    def sample(self, evaluator: Evaluator, rng: np.random.Generator, count: int) -> list[Candidate]:
         """``count`` distinct architectures within the limits that were not evaluated yet.
 
         Drawn uniformly and rejected; where hardly any keeps to the limits, mutants of those that
@@ -59,19 +59,19 @@ class Caps:
             new = [listed[place] for place in kept if not evaluator.known(listed[place])]
             chosen = rng.permutation(len(new))[:count]
             return [new[place] for place in chosen]
-        found: dict[object, Architecture] = {}
+        found: dict[object, Candidate] = {}
 
-        def keep(drawn: list[Architecture]) -> None:
+        def keep(drawn: list[Candidate]) -> None:
             for item, good in zip(drawn, self.within(evaluator, drawn), strict=True):
                 if good and len(found) < count and not evaluator.known(item):
                     found.setdefault(item.key, item)
 
-        for _ in range(IDLE // 5):
+        for _ in range(DRAWS):
             if len(found) < count:
                 keep(evaluator.draw(rng, count))
         parents = [*found.values()] or [self._least(evaluator, rng)]
         keep(parents)
-        for _ in range(IDLE):
+        for _ in range(MUTATIONS):
             if len(found) >= count:
                 break
             chosen = rng.integers(len(parents), size=count)
@@ -79,7 +79,7 @@ class Caps:
             parents = [*found.values()] or parents
         return list(found.values())
 
-    def _share(self, evaluator: Evaluator, architectures: Sequence[Architecture]) -> Array:
+    def _share(self, evaluator: Evaluator, architectures: Sequence[Candidate]) -> Array:
         """``[n]`` the largest of cost over limit."""
         shares = [np.zeros(len(architectures))]
         for name, limit in self.limits.items():
@@ -87,13 +87,13 @@ class Caps:
         worst: Array = np.max(shares, axis=0)
         return worst
 
-    def _least(self, evaluator: Evaluator, rng: np.random.Generator) -> Architecture:
+    def _least(self, evaluator: Evaluator, rng: np.random.Generator) -> Candidate:
         least = evaluator.least(rng, lambda items: self._share(evaluator, items))
         if self.within(evaluator, [least])[0]:
             return least
         for name, limit in self.limits.items():
 
-            def costs(items: Sequence[Architecture], name: str = name) -> Array:
+            def costs(items: Sequence[Candidate], name: str = name) -> Array:
                 return evaluator.cost(name, items)
 
             smallest = float(costs([evaluator.least(rng, costs)])[0])

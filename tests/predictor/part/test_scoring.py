@@ -15,7 +15,7 @@ from nasp_lightning.predictor.tnasp import TNASP
 from nasp_lightning.predictor.tnasp import scoring as tnasp_scoring
 from nasp_lightning.predictor.tnasp.scoring import TNASPScoring, token_codes
 from nasp_lightning.space.base import Graphs, Shape
-from tests.predictor.test_tnasp import CELL, CHAIN, EDGES, cells, chains, edge_cells
+from tests.predictor.graphs import CELL, CHAIN, EDGES, cells, chains, edge_cells
 
 CASES = [
     (CELL, cells(700), {}),

@@ -12,7 +12,7 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator
 
 
 class PredictorEvaluator(Evaluator):
@@ -23,30 +23,30 @@ class PredictorEvaluator(Evaluator):
         score: ``[n]`` scores of architectures, higher is better.
     """
 
-    def __init__(self, behind: Evaluator, score: Callable[[Sequence[Architecture]], Array]) -> None:
+    def __init__(self, behind: Evaluator, score: Callable[[Sequence[Candidate]], Array]) -> None:
         super().__init__(behind.space)
         self.behind, self._score = behind, score
 
     @property
-    def everything(self) -> list[Architecture] | None:
+    def everything(self) -> list[Candidate] | None:
         """All architectures, where they can be listed."""
         return self.behind.everything
 
-    def find(self, operations: Array, adjacency: Array | None = None) -> Architecture | None:
+    def find(self, operations: Array, adjacency: Array | None = None) -> Candidate | None:
         """The architecture of native arrays, as the evaluator behind knows it."""
         return self.behind.find(operations, adjacency)
 
     def draw(
         self, rng: np.random.Generator, count: int, besides: Collection[Hashable] = ()
-    ) -> list[Architecture]:
+    ) -> list[Candidate]:
         """Drawn by the evaluator behind."""
         return self.behind.draw(rng, count, besides)
 
-    def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
+    def sample(self, rng: np.random.Generator, count: int) -> list[Candidate]:
         """``count`` distinct architectures that were not scored yet."""
         return self.draw(rng, count, self._accuracies)
 
-    def labels(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+    def labels(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
         """Scores ``[n]``; no seconds of training.
 
         Raises:
@@ -60,6 +60,6 @@ class PredictorEvaluator(Evaluator):
             )
         return scores, np.zeros(len(scores))
 
-    def cost(self, name: str, architectures: Sequence[Architecture]) -> Array:
+    def cost(self, name: str, architectures: Sequence[Candidate]) -> Array:
         """``[n]`` cost, as the evaluator behind knows it."""
         return self.behind.cost(name, architectures)

@@ -24,9 +24,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nasp_lightning.array import Array
 from nasp_lightning.data.base import ImageBatch, ImageModule
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.evaluator.base import Architecture, Evaluator
+from nasp_lightning.evaluator.base import Candidate, Evaluator, arrays_of
 from nasp_lightning.network.supernet import Supernet
-from nasp_lightning.space.base import Space
+from nasp_lightning.space.base import Architecture, Keyed, Space
 
 Costs = Callable[[Array, Array | None], dict[str, Array]]
 
@@ -46,20 +46,20 @@ class SpaceEvaluator(Evaluator):
         super().__init__(space, budget)
         self._costs = costs
 
-    def find(self, operations: Array, adjacency: Array | None = None) -> Architecture:
+    def find(self, operations: Array, adjacency: Array | None = None) -> Candidate:
         """The architecture of native arrays; of equal ones, one and the same."""
-        if hasattr(self.space, "key"):
-            key: object = bytes(self.space.key(operations, adjacency))
+        key: str | bytes
+        if isinstance(self.space, Keyed) and adjacency is not None:
+            key = bytes(self.space.key(operations, adjacency))
         else:
             key = self.space.to_string(operations, adjacency)
-        assert isinstance(key, str | bytes)
-        return Architecture(key, operations, adjacency)
+        return Candidate(key, Architecture(operations, adjacency))
 
-    def sample(self, rng: np.random.Generator, count: int) -> list[Architecture]:
+    def sample(self, rng: np.random.Generator, count: int) -> list[Candidate]:
         """``count`` distinct architectures that were not evaluated yet."""
         return self.draw(rng, count, self._accuracies)
 
-    def labels(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+    def labels(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
         """There are none.
 
         Raises:
@@ -67,7 +67,7 @@ class SpaceEvaluator(Evaluator):
         """
         raise NaspError("this evaluator knows costs and no accuracies: a SupernetEvaluator does")
 
-    def cost(self, name: str, architectures: Sequence[Architecture]) -> Array:
+    def cost(self, name: str, architectures: Sequence[Candidate]) -> Array:
         """``[n]`` float64: ``parameters``, or ``flops``, which are multiply-adds.
 
         Raises:
@@ -80,13 +80,6 @@ class SpaceEvaluator(Evaluator):
             return np.empty(0)
         found = self._costs(*arrays_of(architectures))[COST_NAMES[name]]
         return np.asarray(found, dtype=np.float64)
-
-
-def arrays_of(architectures: Sequence[Architecture]) -> tuple[Array, Array | None]:
-    """Native arrays ``[N, T]`` and ``[N, V, V]`` (or None) of architectures."""
-    operations = np.stack([item.operations for item in architectures])
-    matrices = [item.adjacency for item in architectures if item.adjacency is not None]
-    return operations, np.stack(matrices) if matrices else None
 
 
 @dataclass(frozen=True)
@@ -140,12 +133,12 @@ class SupernetEvaluator(SpaceEvaluator):
         self.calibration, self.device = calibration or Calibration(), torch.device(device)
         data.check_part("held_out")
 
-    def labels(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
+    def labels(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
         """Accuracy and seconds ``[n]``."""
         found = []
         for item in architectures:
             began = time.perf_counter()
-            accuracy = self.accuracy(item.operations, item.adjacency)
+            accuracy = self.accuracy(*item.architecture)
             found.append((accuracy, time.perf_counter() - began))
         accuracies, seconds = np.array(found, dtype=np.float64).reshape(-1, 2).T
         return accuracies, seconds
