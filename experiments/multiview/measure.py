@@ -23,6 +23,7 @@ from hydra.utils import instantiate
 
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
 from nasp_lightning.run.compose import compose_config
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import config_hash, finished_results
 from nasp_lightning.storage import write_json
 from nasp_lightning.study.classical import CALIBRATION_SIZE
@@ -129,7 +130,7 @@ def main() -> None:
                 if key not in tables:
                     tables[key] = instantiate(config["benchmark"]["table"])
                 began = time.process_time()
-                fit = fit_and_rank(config, folder, tables[key])
+                fit = fit_and_rank(RunInfo.of(config), folder, tables[key])
                 write_json(folder / "reliability.json", reliability(fit))
                 results = fit.results
                 print(

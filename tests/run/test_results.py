@@ -10,19 +10,16 @@ import pytest
 from nasp_lightning.error import NaspError
 from nasp_lightning.run.json_form import keys_of
 from nasp_lightning.run.results import (
-    JOBS,
     BuildResults,
     Codes,
     FitResults,
     Origin,
-    OtherFormatError,
     PhaseResults,
     Results,
     Scores,
     TableSource,
-    parse_results,
-    read_results,
 )
+from nasp_lightning.run.results_file import JOBS, OtherFormatError, parse_results, read_results
 
 SCORES = Scores(
     kendall_tau=0.5,

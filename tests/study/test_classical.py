@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from nasp_lightning.error import NaspError
 from nasp_lightning.job.train_predictor import fit_and_rank, run
 from nasp_lightning.run.compose import register_resolvers
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import config_hash, resolved
 from nasp_lightning.shipped import conf_dir
 from tests.tiny import SMALL_DATA, tiny_table
@@ -60,7 +61,7 @@ def test_the_report_reads_it(tmp_path: Path) -> None:
 
 def test_epochs_are_ignored_and_the_seed_is_passed_on(tmp_path: Path) -> None:
     config = make_config("predictor=gaussian_process", "trainer.max_epochs=0", "seed=4")
-    fit = fit_and_rank(config, tmp_path, tiny_table())
+    fit = fit_and_rank(RunInfo.of(config), tmp_path, tiny_table())
     assert fit.predictor.seed == 4
     assert len(fit.rank()) == 100
 

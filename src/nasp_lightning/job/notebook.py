@@ -17,6 +17,7 @@ from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
 from nasp_lightning.run.compose import Overrides, compose_config, one_line, to_words
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.shipped import conf_dir
 
 
@@ -69,7 +70,7 @@ def fit_predictor(
     threads = torch.get_num_threads()
     temporary = Path(tempfile.mkdtemp(prefix="nasp_")) if folder is None else None
     try:
-        fit = fit_and_rank(config, temporary or Path(str(folder)), table)
+        fit = fit_and_rank(RunInfo.of(config), temporary or Path(str(folder)), table)
     except BaseException as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -100,7 +101,7 @@ def run_job(
         NaspError: for whatever the user can put right.
     """
     config = compose_config(to_words(overrides), config_dir)
-    job = get_method(config["job"]["_target_"])
+    job = get_method(RunInfo.of(config).job["_target_"])
     results: dict[str, Any] = job(config, Path(folder))
     return results
 

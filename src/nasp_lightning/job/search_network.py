@@ -111,7 +111,6 @@ class SearchNetwork(Job[NetworkSearchResults]):
         self.settings, self.table = StudySettings.of(info), table
         self.search: Component[Search] = info.component("search")
         self.network: Component[nn.Module] = info.component("network")
-        self.fit_config = predictor_config(info)
 
     def prepare(self) -> None:
         """Load the labels; make the strategy, and what knows the space and its costs."""
@@ -132,7 +131,7 @@ class SearchNetwork(Job[NetworkSearchResults]):
 
     def do(self) -> NetworkSearchResults:
         """Fit the predictor, evolve over its score, write what was found."""
-        self.fit = fit_and_rank(self.fit_config, self.folder / "predictor", self.benchmark)
+        self.fit = fit_and_rank(fitting(self.info), self.folder / "predictor", self.benchmark)
         found, seconds = self.evolve()
         chosen = np.argsort(-found.scores, kind="stable")[: self.info.job["count"]]
         described = [self.architecture(found, place) for place in chosen]
@@ -141,7 +140,7 @@ class SearchNetwork(Job[NetworkSearchResults]):
             write_json(self.folder / name, content)
         front = write_front(self.folder, self.evaluator.space, found)
         draw(self.folder, self.evaluator.space, found, front, int(chosen[0]))
-        settings, fitted = self.settings, self.fit.fit_results
+        settings, fitted = self.settings, self.fit.found
         source = settings.benchmark.table_source(self.benchmark, len(self.benchmark))
         caps = self.search.settings.get("caps") or {}
         return NetworkSearchResults(
@@ -207,7 +206,7 @@ class SearchNetwork(Job[NetworkSearchResults]):
             "costs": {name: int(values[place]) for name, values in found.costs.items()},
             "label": None if np.isnan(label) else float(label),
             "predictor": self.settings.predictor.name,
-            "kendall_tau": self.fit.results["kendall_tau"],
+            "kendall_tau": self.fit.found.scores.kendall_tau,
             "data": images_of(self.benchmark),
             "config_hash": self.info.config_hash,
         }
@@ -231,11 +230,11 @@ def check_search(search: Component[Search], strategy: Search, settings: StudySet
         )
 
 
-def predictor_config(info: RunInfo) -> Config:
-    """What the fit is a run of: the config without what comes after it."""
+def fitting(info: RunInfo) -> RunInfo:
+    """The run that the fit is: the config without what comes after it."""
     kept = {name: item for name, item in info.plain.items() if name not in ("search", "network")}
     target = f"{train_predictor.__name__}.{train_predictor.run.__name__}"
-    return {**kept, "job": {"_target_": target, "top_k": info.job["top_k"]}}
+    return RunInfo.of({**kept, "job": {"_target_": target, "top_k": info.job["top_k"]}})
 
 
 def make_evaluator(
@@ -292,7 +291,7 @@ def network_options(network: Component[nn.Module], table: BenchmarkTable) -> dic
 def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Candidate]], Array]:
     """Scores any architectures by a fitted predictor; as accuracies where it learnt those."""
     predictor = fit.predictor
-    scale = fit.results["loss"] in SCALES and not predictor.ranks_only
+    scale = fit.found.loss in SCALES and not predictor.ranks_only
 
     def score(items: Sequence[Candidate]) -> Array:
         parts = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,18 +58,21 @@ class Fit:
     """A fitted predictor with its data and results.
 
     Attributes:
-        results: content of ``results.json``.
+        found: what ``results.json`` holds, as an object.
         scores: ``[N]`` predicted accuracy (rank losses: scores) of the whole space.
         data: the split and the true accuracies.
         predictor: the fitted one.
-        fit_results: ``results`` as an object.
     """
 
-    results: Content
+    found: FitResults
     scores: Array
     data: ArchitectureData
     predictor: Predictor
-    fit_results: FitResults
+
+    @cached_property
+    def results(self) -> Content:
+        """The content of ``results.json``."""
+        return self.found.to_json()
 
     def rank(self) -> Array:
         """``[N]`` rows of the benchmark, best predicted first."""
@@ -79,18 +83,17 @@ class Fit:
         from nasp_lightning.report.figure.plot import scatter
 
         test = self.data.split.test
-        title = f"Kendall's tau {self.results['kendall_tau']:.3f}"
+        title = f"Kendall's tau {self.found.scores.kendall_tau:.3f}"
         figure: Figure = scatter(self.scores[test], self.data.true_accuracy[test], title)
         return figure
 
 
-def fit_and_rank(config: Config, folder: Path, table: BenchmarkTable | None = None) -> Fit:
+def fit_and_rank(info: RunInfo, folder: Path, table: BenchmarkTable | None = None) -> Fit:
     """As :func:`run`, and returns the fitted predictor too."""
-    job = TrainPredictor(RunInfo.of(config), folder, table)
+    job = TrainPredictor(info, folder, table)
     with locked(folder / ".run"):
-        content = job.run()
-    fitted = job.fitted
-    return Fit(content, fitted.scores, fitted.data, fitted.predictor, job.results())
+        job.run()
+    return Fit(job.found, job.fitted.scores, job.fitted.data, job.fitted.predictor)
 
 
 class TrainPredictor(Job[FitResults]):
@@ -98,6 +101,7 @@ class TrainPredictor(Job[FitResults]):
 
     study: Study
     fitted: Fitted
+    found: FitResults
 
     def __init__(self, info: RunInfo, folder: Path, table: BenchmarkTable | None = None) -> None:
         super().__init__(info, folder)
@@ -140,7 +144,8 @@ class TrainPredictor(Job[FitResults]):
         """Fit and rank; scores and truth go to ``predictions.npz``."""
         self.fitted = self.study.fit(self.folder, self.info.job["top_k"], self.begin)
         write_predictions(self.folder, self.fitted.scores, self.study.data)
-        return self.results()
+        self.found = self.results()
+        return self.found
 
     def results(self) -> FitResults:
         """What is known of the fit, and what its numbers are numbers of."""

@@ -20,9 +20,9 @@ NOT_HASHED = ("hydra", "paths", "logger", "callbacks", "name", "threads")
 NOT_HASHED_WITHIN = {"estimation_code": ("concurrent", "folder"), "job": ("compile",)}
 
 
-def resolved(config: DictConfig) -> Config:
-    """The config as plain containers, interpolations resolved, without Hydra's own node."""
-    container = OmegaConf.to_container(config, resolve=False)
+def resolved(composed: DictConfig) -> Config:
+    """A composed config as plain containers, interpolations resolved, without Hydra's own node."""
+    container = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(container, dict)
     container.pop("hydra", None)
     plain = OmegaConf.to_container(OmegaConf.create(container), resolve=True)
