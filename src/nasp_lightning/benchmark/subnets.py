@@ -16,7 +16,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -110,13 +109,15 @@ def make_table(build: Build, origin: Path) -> BenchmarkTable:
     """
     from hydra.utils import get_class
 
-    from nasp_lightning.space.base import Keyed
+    from nasp_lightning.space.base import Keyed, Space
 
     identity, dataset = build.manifest["identity"], build.manifest["dataset"]
     records = sorted(build.records.values(), key=lambda record: int(str(record["number"])))
     if not records:
         raise NaspError(f"{origin} holds no finished record yet: go on with job=label_subnets")
-    kind: Any = get_class(identity["space"]["_target_"])
+    kind = get_class(identity["space"]["_target_"])
+    if not issubclass(kind, Space):
+        raise NaspError(f"{origin} holds subnets of {kind.__name__}, which is no space")
     operations = np.array([record["operations"] for record in records], dtype=np.uint8)
     adjacency, keys = None, None
     if records[0]["adjacency"] is not None:

@@ -44,8 +44,9 @@ from nasp_lightning.estimation_code.part.cost import (
 )
 from nasp_lightning.image.cifar import Images
 from nasp_lightning.image.plain import PlainImages
-from nasp_lightning.network.builder import Architecture, NetworkBuilder, build
+from nasp_lightning.network.builder import NetworkBuilder, build
 from nasp_lightning.record.store import Compute, Record
+from nasp_lightning.space.base import Architecture
 
 TRANSFORMS = ("none", "log", "normal")
 LOSS = "train_loss_"  # begins the columns of a table's own short trainings

@@ -31,8 +31,9 @@ from nasp_lightning.estimation_code.part.computed import ComputedCode, Options, 
 from nasp_lightning.estimation_code.part.cost import label_equivalents, label_training
 from nasp_lightning.image.cifar import Images
 from nasp_lightning.image.plain import PlainImages
-from nasp_lightning.network.builder import Architecture, NetworkBuilder, build
+from nasp_lightning.network.builder import NetworkBuilder, build
 from nasp_lightning.record.store import Compute, Record
+from nasp_lightning.space.base import Architecture
 from nasp_lightning.task.plain import Recipe as Recipe
 from nasp_lightning.task.plain import first_losses
 

@@ -10,13 +10,12 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 import torch
 from torch import nn
 
-from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
+from nasp_lightning.space.base import Architecture
 
 # From an architecture's operations [T], and its adjacency [V, V] where the topology varies, to a
 # network from images [B, 3, 32, 32] to logits [B, classes].
 NetworkBuilder = Callable[..., nn.Module]
-Architecture = tuple[Array, Array | None]
 
 
 def describe(network: NetworkBuilder) -> object:

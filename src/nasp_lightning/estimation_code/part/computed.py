@@ -21,8 +21,9 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.base import EstimationCode
 from nasp_lightning.image.cifar import Images
 from nasp_lightning.image.plain import PlainImages
-from nasp_lightning.network.builder import Architecture, NetworkBuilder, describe
+from nasp_lightning.network.builder import NetworkBuilder, describe
 from nasp_lightning.record.store import Compute, Record, ShardStore, fill
+from nasp_lightning.space.base import Architecture
 from nasp_lightning.storage import cache_dir
 from nasp_lightning.task.reproducible import choose_device, reproducible
 
@@ -154,7 +155,8 @@ class ComputedCode(EstimationCode):
     def architecture(self, row: int) -> Architecture:
         """Native arrays of a row."""
         adjacency = self.table.adjacency
-        return self.table.operations[row], None if adjacency is None else adjacency[row]
+        matrix = None if adjacency is None else adjacency[row]
+        return Architecture(self.table.operations[row], matrix)
 
     def key(self, row: int) -> str:
         """Name of a row's code: a hash of all that it depends on."""

@@ -21,8 +21,9 @@ from nasp_lightning.data.base import held_out_rows
 from nasp_lightning.error import NaspError
 from nasp_lightning.image.cifar import Images
 from nasp_lightning.image.plain import PlainImages
-from nasp_lightning.network.builder import Architecture, NetworkBuilder, build
+from nasp_lightning.network.builder import NetworkBuilder, build
 from nasp_lightning.record.store import Record
+from nasp_lightning.space.base import Architecture
 from nasp_lightning.task.plain import (
     Recipe,
     Resident,
