@@ -100,7 +100,7 @@ class LinksOutOfTheDocs(SphinxTransform):
                     "no such file in the repository: %s", target, location=node
                 )
             told = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else target
-            text = node.astext()
+            text, told = node.astext(), told.removesuffix("/README.md")
             shown: list[nodes.Node] = [] if text in told else [nodes.Text(f"{text} (")]
             shown.append(nodes.literal(told, told))
             if len(shown) > 1:
