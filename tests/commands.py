@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 CALL = 'for word in "$@"; do printf "%s\\t" "$word" >>"$CALLS"; done; echo >>"$CALLS"\n'
-
-
-@pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A ``python`` that runs nothing and writes down its words, in the file that is returned."""
-    if shutil.which("bash") is None:
-        pytest.skip("there is no bash")
-    for name in (
-        "RUNS",
-        "FILE",
-        "PARTIAL",
-        "SEEDS",
-        "LARGE_SEEDS",
-        "SPLITS",
-        "BENCHMARKS",
-        "WORDS",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    answer("exit 0\n", tmp_path)
-    return tmp_path / "calls"
 
 
 def answer(after: str, folder: Path) -> None:

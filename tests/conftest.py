@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
+
+from tests.commands import answer
 
 # One thread for each test process: the suite itself runs on every core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -45,3 +48,25 @@ def isolated_cache(
     monkeypatch.setenv("NASP_CACHE", str(cache))
     monkeypatch.delenv("NASP_DATA", raising=False)
     return cache
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ``python`` that runs nothing and writes down its words, in the file that is returned."""
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash")
+    for name in (
+        "RUNS",
+        "FILE",
+        "PARTIAL",
+        "SEEDS",
+        "LARGE_SEEDS",
+        "SPLITS",
+        "BENCHMARKS",
+        "WORDS",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    answer("exit 0\n", tmp_path)
+    return tmp_path / "calls"

@@ -11,9 +11,7 @@ from hydra import compose, initialize_config_dir
 from nasp_lightning.run.compose import register_resolvers
 from nasp_lightning.run.folder import resolved
 from nasp_lightning.shipped import conf_dir
-from tests.commands import ROOT, answer, calls, run, word
-
-__all__ = ["calls"]  # a fixture
+from tests.commands import ROOT, answer, run, word
 
 FOLDERS = sorted(path.parent for path in ROOT.glob("experiments/siamese_*/run.sh"))
 SWEPT = [path for path in FOLDERS if "_variants" in (path / "run.sh").read_text(encoding="utf-8")]

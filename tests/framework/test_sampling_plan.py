@@ -20,7 +20,7 @@ from nasp_lightning.framework.part.sampling_plan import (
 
 
 def test_official_plan_is_the_published_one() -> None:
-    """Siamese-NAS's code (train_eval.py, nas_callbacks.py): λ = 0.3, ten updates at epochs 9, 18, … 90 of the second stretch of 100."""
+    """In Siamese-NAS's code λ = 0.3, ten updates at 9, 18, … 90 of the second 100 epochs."""
     plan = make_plan(budget=100, epochs=200)
     assert (plan.warm_up, plan.sampling, plan.final) == (40, 100, 60)
     assert plan.initial == 30

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from nasp_lightning.error import NaspError
 from nasp_lightning.job import train_network
 from nasp_lightning.network.store import load_network
+from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import config_hash
 from tests.image.files import write_columns
 from tests.tiny import compose_config, nasp
@@ -105,7 +106,7 @@ def test_a_network_is_trained_and_kept(tmp_path: Path, images: Path) -> None:
 
 def test_the_test_accuracy_is_that_of_the_file(tmp_path: Path, images: Path) -> None:
     results = run(tmp_path, images, *NETWORK, "job.evaluation_batch=7")
-    data = train_network.make_data(config_of(images, *NETWORK))
+    data = RunInfo.of(config_of(images, *NETWORK)).component("data").build(seed=0)
     network, _ = load_network(tmp_path / "network.safetensors")
     with torch.inference_mode():
         right = sum(

@@ -27,7 +27,7 @@ def measured(network: nn.Module, image: int) -> tuple[int, int]:
 
 
 def test_forward_and_backward() -> None:
-    network = MobileNetNetwork.from_string("1506", TINY, classes=3)
+    network = MobileNetNetwork.from_string("1506", space=TINY, classes=3)
     logits = network(torch.randn(2, 3, 8, 8))
     assert logits.shape == (2, 3)
     nn.functional.cross_entropy(logits, torch.tensor([0, 2])).backward()
@@ -50,7 +50,7 @@ def test_an_inverted_residual_by_hand() -> None:
 
 
 def test_the_identity_passes_images_on() -> None:
-    network = MobileNetNetwork.from_string("1506", TINY, classes=3).eval()
+    network = MobileNetNetwork.from_string("1506", space=TINY, classes=3).eval()
     assert isinstance(network.layers[3], nn.Identity)
     batch = torch.randn(2, 3, 8, 8)
     features = network.layers[2](network.layers[1](network.layers[0](network.stem(batch))))
@@ -58,7 +58,7 @@ def test_the_identity_passes_images_on() -> None:
 
 
 def test_dropout_acts_on_the_classifiers_inputs_in_training() -> None:
-    network = MobileNetNetwork.from_string("1506", TINY, classes=3, dropout=0.5)
+    network = MobileNetNetwork.from_string("1506", space=TINY, classes=3, dropout=0.5)
     assert network.head.dropout.p == 0.5
     batch = torch.randn(2, 3, 8, 8)
     assert not torch.equal(network(batch), network(batch))
@@ -67,13 +67,13 @@ def test_dropout_acts_on_the_classifiers_inputs_in_training() -> None:
 
 
 def test_published_options_are_the_defaults() -> None:
-    network = MobileNetNetwork.from_string("0000", TINY)
+    network = MobileNetNetwork.from_string("0000", space=TINY)
     assert any(isinstance(part, nn.ReLU6) for part in network.modules())
     assert network.head.classifier.out_features == 1000
     assert not network.head.classifier.bias.any()
     spread = network.layers[1].body[1][0].weight.std().item()  # 18 depthwise 3×3 filters
     assert 0.75 < spread / (2 / (9 * 18)) ** 0.5 < 1.25
-    other = MobileNetNetwork.from_string("0000", TINY, norm_affine=False, norm_momentum=0.3)
+    other = MobileNetNetwork.from_string("0000", space=TINY, norm_affine=False, norm_momentum=0.3)
     norms = [part for part in other.modules() if isinstance(part, nn.BatchNorm2d)]
     assert all(norm.momentum == 0.3 and norm.weight is None for norm in norms)
 
@@ -137,7 +137,7 @@ def test_architectures_that_are_none(operations: list[int], message: str) -> Non
 
 
 def test_images_that_do_not_fit() -> None:
-    network = MobileNetNetwork.from_string("1506", TINY, classes=3).eval()
+    network = MobileNetNetwork.from_string("1506", space=TINY, classes=3).eval()
     assert network(torch.randn(1, 3, 4, 7)).shape == (1, 3)  # need not be divisible
     with pytest.raises(NaspError, match=r"3×8 pixels are too small .* reduce them 4 times"):
         network(torch.randn(1, 3, 3, 8))

@@ -84,7 +84,8 @@ GRAPHS = SPACE.encode(*SPACE.sample(np.random.default_rng(0), 5))
 def make(name: str) -> Predictor:
     config = compose_config("benchmark=nasbench201", f"predictor={name}")
     make_predictor = instantiate(config["predictor"])
-    shape = make_space(config, make_predictor).shape
+    info = RunInfo.of(config)
+    shape = make_space(info.component("space"), info.component("predictor")).shape
     made: Predictor = make_predictor(shape=replace(shape, features=int(name == "proxy")))
     return made
 

@@ -49,7 +49,7 @@ def test_all_spaces(name: str) -> None:
 
 
 def test_sizes_are_the_published_ones() -> None:
-    """Siamese-NAS's code (graph_conv.py): width 64, three convolutions, EFM without a V of its own, a head of one number."""
+    """Siamese-NAS's code: width 64, three convolutions, EFM without V, one number."""
     shape, _ = checks.batch("dataflow", features=3)
     predictor = Siamese(shape)
 

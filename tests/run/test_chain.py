@@ -16,6 +16,8 @@ from nasp_lightning.network.create import create_network
 from nasp_lightning.run import chain
 from nasp_lightning.run.compose import compose_config
 from nasp_lightning.run.config import RunInfo
+from nasp_lightning.run.json_form import to_json
+from nasp_lightning.run.results import Product
 from nasp_lightning.shipped import conf_dir
 from tests.evaluator.fake_images import SPACE
 
@@ -41,38 +43,37 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 def test_what_a_stage_leaves_is_found(tmp_path: Path):
-    config = {"paths": {"chain": str(tmp_path / "chain")}}
-    assert chain.left("supernet", config["paths"]["chain"]) is None
+    folder = tmp_path / "chain"
+    assert chain.left("supernet", str(folder)) is None
     product = tmp_path / "network.safetensors"
     product.write_text("")
-    chain.leave(config, "supernet", product)
-    told = chain.left("supernet", config["paths"]["chain"])
+    chain.leave(folder, "supernet", product)
+    told = chain.left("supernet", str(folder))
     assert told == str(product)
-    assert chain.find(config, "supernet", "job.supernet", told) == product
+    assert chain.find(folder, "supernet", "job.supernet", told) == product
     words = ["job=label_subnets", f"paths.chain={tmp_path / 'chain'}"]
     assert compose_config(words)["job"]["supernet"] == str(product)
     assert compose_config(words[:1])["job"]["supernet"] is None
 
 
 def test_a_finished_run_leaves_word_in_a_new_chain(tmp_path: Path):
-    results = {"product": chain.product("search", "best.json")}
-    config = {"paths": {"chain": str(tmp_path / "chain")}}
-    chain.leave_again(config, tmp_path / "run", results)
+    results = {"product": to_json(Product(stage="search", name="best.json"))}
+    folder = tmp_path / "chain"
+    chain.leave_again(folder, tmp_path / "run", results)
     assert chain.left("search", str(tmp_path / "chain")) == str(tmp_path / "run" / "best.json")
-    chain.leave_again(config, tmp_path / "run", {})
-    chain.leave({"paths": {"chain": None}}, "search", tmp_path)
+    chain.leave_again(folder, tmp_path / "run", {})
+    chain.leave(None, "search", tmp_path)
 
 
 def test_mistakes_are_one_sentence(tmp_path: Path):
-    config = {"paths": {"chain": str(tmp_path)}}
     with pytest.raises(NaspError, match=r"the stage before, sample, has left nothing .* no sample"):
-        chain.find(config, "sample", "benchmark.path", None)
+        chain.find(tmp_path, "sample", "benchmark.path", None)
     with pytest.raises(NaspError, match=r"paths.chain is not set"):
-        chain.find({}, "sample", "benchmark.path", None)
+        chain.find(None, "sample", "benchmark.path", None)
     with pytest.raises(NaspError, match="there is no such file or folder"):
-        chain.find(config, "sample", "benchmark.path", tmp_path / "absent")
+        chain.find(tmp_path, "sample", "benchmark.path", tmp_path / "absent")
     with pytest.raises(NaspError, match="the stages of a chain are supernet, sample"):
-        chain.leave(config, "holiday", tmp_path)
+        chain.leave(tmp_path, "holiday", tmp_path)
     (tmp_path / "search.json").write_text("{")
     assert chain.left("search", str(tmp_path)) is None  # cut short: as if it were not there
 

@@ -92,12 +92,11 @@ def test_a_benchmark_file_that_was_changed_since(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text("a")
     results = {"config_hash": "abc", "name": "x", "source_sha256": file_sha256(file)}
-    config = {"benchmark": {"path": str(file)}}
-    check_source(results, config)
+    check_source(results, str(file))
     file.write_text("other")
     with pytest.raises(NaspError, match=r"mine\.csv was changed since the run abc of x"):
-        check_source(results, config)
-    for harmless in ({"benchmark": {"path": None}}, {"benchmark": {"path": str(tmp_path)}}, {}):
+        check_source(results, str(file))
+    for harmless in (None, str(tmp_path)):
         check_source(results, harmless)
 
 

@@ -12,7 +12,6 @@ from omegaconf import OmegaConf
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.gaussian_process import GaussianProcess
-from nasp_lightning.predictor.nao.sequence import SequenceEncoding
 from nasp_lightning.predictor.part.features import feature_names, graph_features
 from nasp_lightning.shipped import conf_dir
 from nasp_lightning.space.darts import Darts
@@ -255,14 +254,6 @@ def test_the_gaussian_process_learns(drawn: tuple[Array, Array]) -> None:
     predictor.fit(graphs[slice(0, 150)], truth[:150])
     scores = predictor.score(graphs[slice(150, 300)])
     assert np.corrcoef(scores, truth[150:])[0, 1] > 0.8
-
-
-def test_sequences_are_one_to_one(drawn: tuple[Array, Array]) -> None:
-    graphs = SPACE.encode(*drawn)[:20]
-    encoding = SequenceEncoding(SPACE.shape)
-    again = encoding.decode(encoding.encode(graphs))
-    assert (again.operations == graphs.operations).all()
-    assert (again.adjacency == graphs.adjacency).all()
 
 
 GRAPH_PREDICTORS = ("tnasp", "pinat", "neural_predictor", "nao", "brp", "bonas", "mlp", "siamese")

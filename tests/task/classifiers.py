@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from nasp_lightning.data.base import ImageBatch
 from nasp_lightning.data.images import ImageData
 from nasp_lightning.task.classifier import Classifier
-from tests.image.files import write_columns
 
 
 class Tiny(nn.Module):
@@ -47,11 +45,6 @@ class Watch(Callback):
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         self.values.append(module.epoch_values())
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_columns(tmp_path_factory.mktemp("images"), count=40)
 
 
 def trainer_of(epochs: int, watch: Watch) -> Trainer:

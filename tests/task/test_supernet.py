@@ -16,7 +16,7 @@ from nasp_lightning.network.supernet import Supernet
 from nasp_lightning.space.chain import Chain
 from nasp_lightning.task.classifier import Classifier
 from nasp_lightning.task.supernet import SupernetTask, batch_statistics
-from tests.task.classifiers import batch_of, fit, folder, sgd  # noqa: F401
+from tests.task.classifiers import batch_of, fit, sgd
 
 
 class TinyChain(Chain):
@@ -79,7 +79,7 @@ def test_a_steps_path_follows_from_seed_epoch_and_step() -> None:
     np.testing.assert_allclose(shares, 1 / 3, atol=0.08)  # uniform
 
 
-def test_one_step_trains_one_path(folder: Path) -> None:  # noqa: F811
+def test_one_step_trains_one_path(folder: Path) -> None:
     task = SupernetTask(TinySupernet(), optimizer=sgd)
     before = copy.deepcopy(task.network)
     fit(folder, task, epochs=1, batch_size=40)
@@ -88,7 +88,7 @@ def test_one_step_trains_one_path(folder: Path) -> None:  # noqa: F811
     assert changed(before, task.network) == {(layer, int(code)) for layer, code in enumerate(path)}
 
 
-def test_strict_fairness_adds_the_gradients_of_all_operations(folder: Path) -> None:  # noqa: F811
+def test_strict_fairness_adds_the_gradients_of_all_operations(folder: Path) -> None:
     options: dict[str, Any] = {"pad": 0, "flip": 0.0, "batch_size": 40}
     plain = lambda groups: torch.optim.SGD(groups, 0.1)  # noqa: E731
     task = SupernetTask(TinySupernet(), optimizer=plain, strict_fairness=True)
@@ -118,7 +118,7 @@ def test_strict_fairness_adds_the_gradients_of_all_operations(folder: Path) -> N
     assert task.trained_images == 40  # each image once, though it passed three paths
 
 
-def test_strict_fairness_clips_the_step(folder: Path) -> None:  # noqa: F811
+def test_strict_fairness_clips_the_step(folder: Path) -> None:
     plain = lambda groups: torch.optim.SGD(groups, 1.0)  # noqa: E731
     task = SupernetTask(TinySupernet(), optimizer=plain, strict_fairness=True, gradient_clip=0.01)
     before = copy.deepcopy(task.network)

@@ -150,7 +150,8 @@ class MobileNetNetwork(nn.Module):
         Raises:
             NaspError: if the text is no architecture of the space.
         """
-        return cls(*checked_space(options.get("space")).from_string(text), **options)
+        chosen = checked_space(options.get("space"))
+        return cls(*chosen.from_string(text), **options)
 
     @classmethod
     def costs(

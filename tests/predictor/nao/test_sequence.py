@@ -11,8 +11,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.nao.sequence import SequenceEncoding
 from nasp_lightning.space.nasbench101 import NASBench101
 from nasp_lightning.space.nasbench201 import NASBench201
-
-from . import checks
+from tests.predictor import checks
 
 
 def test_published_layout_of_nasbench101() -> None:

@@ -44,7 +44,7 @@ def test_strided_values_and_frozen_weights() -> None:
 
 
 def test_without_onednn_the_ordinary_product_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense, "_onednn", lambda: None)
+    monkeypatch.setattr(dense, "_onednn", lambda dtype=None: None)
     value, weight, bias = torch.randn(3, 8), torch.randn(5, 8), torch.randn(5)
     torch.testing.assert_close(
         linear(value, weight, bias, relu=True), F.relu(F.linear(value, weight, bias))

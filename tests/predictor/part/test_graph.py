@@ -10,8 +10,7 @@ from nasp_lightning.predictor.part.graph import (
     with_self_loops,
 )
 from nasp_lightning.space.nasbench201 import NASBench201
-
-from . import checks
+from tests.predictor import checks
 
 
 def test_line_graph_of_a_cell() -> None:

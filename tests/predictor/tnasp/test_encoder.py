@@ -10,8 +10,7 @@ import torch
 from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.predictor.tnasp import TNASP
-
-from . import checks
+from tests.predictor import checks
 
 SIZES = {"embedding_dim": 16, "layers": 2, "feedforward_dim": 32, "regressor_dim": 8}
 

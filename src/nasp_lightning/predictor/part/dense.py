@@ -23,11 +23,14 @@ LARGE = 1 << 14
 
 
 @functools.cache
-def _onednn() -> Callable[..., Tensor] | None:
-    """oneDNN's linear operator, or None where this PyTorch or processor does without it."""
+def _onednn(dtype: torch.dtype = torch.float32) -> Callable[..., Tensor] | None:
+    """oneDNN's linear operator, or None where this PyTorch or processor does without it.
+
+    A processor may have it for one type alone: without AVX-512 there is none of bfloat16.
+    """
     try:
         operator = torch.ops.mkldnn._linear_pointwise
-        value, weight = torch.ones(2, 2), torch.eye(2)
+        value, weight = torch.ones(2, 2, dtype=dtype), torch.eye(2, dtype=dtype)
         with torch.inference_mode():
             right = torch.equal(operator(value, weight, None, "relu", [], ""), value)
     except (AttributeError, RuntimeError, NotImplementedError, TypeError):
@@ -51,7 +54,7 @@ def linear(value: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool
         value.device.type != "cpu"
         or torch.is_autocast_enabled("cpu")
         or is_batching()
-        or _onednn() is None
+        or _onednn(value.dtype) is None
     ):
         result = F.linear(value, weight, bias)
         return F.relu(result) if relu else result
@@ -62,7 +65,7 @@ def linear(value: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool
 
 
 def _product(value: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
-    operator = _onednn()
+    operator = _onednn(value.dtype)
     assert operator is not None
     return operator(value, weight, bias, "relu" if relu else "none", [], "")
 
