@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from nasp_lightning.job import train_predictor
+from nasp_lightning.report import finished
 from nasp_lightning.report.finished import print_summary
-from nasp_lightning.run import summary
 from tests.tiny import make_config, tiny_table
 
 
@@ -40,7 +40,7 @@ def test_a_published_number_under_another_protocol(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(summary, "published_text", lambda folder, phase: published)
+    monkeypatch.setattr(finished, "published_text", lambda folder, phase: published)
     train_predictor.run(make_config("trainer.max_epochs=1"), tmp_path, tiny_table())
     printed = capsys.readouterr().out
     assert published in printed

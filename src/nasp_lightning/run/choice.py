@@ -1,4 +1,4 @@
-"""The shipped choices of config groups as their YAML files have them, without composing a config."""
+"""The shipped choices of config groups, as their YAML files have them: no config is composed."""
 
 from __future__ import annotations
 
