@@ -69,8 +69,17 @@ def self_evolution(plain_tau: float, **changes: Any) -> dict[str, Any]:
         "train_labels": size,
         "queried_labels": size + 200,
         "phases": {
-            "supervised": {"kendall_tau": plain_tau, "spearman": 0.8, "queried_labels": size},
-            "self_evolution": {"kendall_tau": changes.get("kendall_tau", 0.7)},
+            "supervised": {
+                "kendall_tau": plain_tau,
+                "spearman": 0.8,
+                "train_labels": size,
+                "queried_labels": size,
+            },
+            "self_evolution": {
+                "kendall_tau": changes.get("kendall_tau", 0.7),
+                "train_labels": size,
+                "queried_labels": size + 200,
+            },
         },
         **changes,
     }

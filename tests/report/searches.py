@@ -32,6 +32,18 @@ def write_search(folder: Path, regret: Any, **changes: Any) -> Path:
         "label_metric": "validation_accuracy",
         "test_metric": "test_accuracy",
         "best_reachable": 0.9437,
+        "name": None,
+        "method_hash": "e" * 12,
+        "partial": False,
+        "epochs": 200,
+        "repeats": len(regret),
+        "label_reduction": "mean",
+        "best_found_mean": 0.94,
+        "regret_mean": float(regret[:, -1].mean()),
+        "regret_at": {},
+        "regret_of_best_label": 0.0,
+        "found_best_share": 0.0,
+        "wall_seconds_mean": 1.0,
         **changes,
     }
     folder.mkdir(parents=True)

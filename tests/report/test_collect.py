@@ -25,13 +25,14 @@ def test_runs_are_found_at_any_depth(write_run: WriteRun, tmp_path: Path):
 def test_fields_are_read(write_run: WriteRun):
     folder = write_run(test_size=100, kendall_tau=0.75, variant={"a.b": 1}, pearson=None)
     (run,) = collect_runs([folder])
-    assert (run.folder, run.test_size, run.train_size) == (folder, "100", 424)
-    assert run.scores["kendall_tau"] == 0.75
-    assert run.scores["pearson"] is None
-    assert run.variant == {"a.b": 1}
-    assert run.top_k == 10
+    results = run.results
+    assert (run.folder, run.test_size, results.train_size) == (folder, "100", 424)
+    assert results.scores.kendall_tau == 0.75
+    assert results.scores.pearson is None
+    assert results.variant == {"a.b": 1}
+    assert results.scores.top_k == 10
     (run,) = collect_runs([write_run("word", epochs="final", seed=5)])
-    assert run.epochs == "final"  # a benchmark that does not count them
+    assert run.results.source.epochs == "final"  # a benchmark that does not count them
 
 
 def test_same_configuration_and_seed_counts_once(write_run: WriteRun, tmp_path: Path):
@@ -49,13 +50,14 @@ def damage(content: dict) -> dict[str, str]:
         "not a JSON object": "[1, 2]",
         "format 'other/2'": json.dumps({**content, "format": "other/2"}),
         "no train_labels": json.dumps(without),
-        "no kendall_tau": json.dumps({**content, "kendall_tau": None}),
+        "phases.supervised is '3'": json.dumps({**content, "phases": {"supervised": 3}}),
+        "kendall_tau is 'None'": json.dumps({**content, "kendall_tau": None}),
         "seed is '0'": json.dumps({**content, "seed": "0"}),
-        "epochs is True": json.dumps({**content, "epochs": True}),
-        "epochs is None": json.dumps({**content, "epochs": None}),
-        "train_size is True": json.dumps({**content, "train_size": True}),
+        "epochs is 'True'": json.dumps({**content, "epochs": True}),
+        "epochs is 'None'": json.dumps({**content, "epochs": None}),
+        "train_size is 'True'": json.dumps({**content, "train_size": True}),
         "test_size is 'some'": json.dumps({**content, "test_size": "some"}),
-        "variant is [1]": json.dumps({**content, "variant": [1]}),
+        "variant is '[1]'": json.dumps({**content, "variant": [1]}),
     }
 
 

@@ -46,21 +46,21 @@ def given(found: BenchmarkTable, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_column_in_each_group() -> None:
-    rows = {(row["column"], row["group"]): row for row in correlate(values())}
+    rows = {(row.column, row.group): row for row in correlate(values())}
     assert set(rows) == {(name, share) for name in ("same", "half") for share in (1, 0.5, 0.1)}
-    assert rows["same", 1]["kendall_tau"] == pytest.approx(1)
-    assert rows["same", 0.5]["architectures"] == 200
-    assert rows["same", 1]["regret_at_30"] == 0
-    assert rows["half", 1]["kendall_tau"] > 0.4
-    assert abs(rows["half", 0.1]["kendall_tau"]) < 0.3, "it tells nothing above an accuracy of 0.7"
-    assert rows["half", 0.1]["tau_low"] < 0 < rows["half", 0.1]["tau_high"]
+    assert rows["same", 1].kendall_tau == pytest.approx(1)
+    assert rows["same", 0.5].architectures == 200
+    assert rows["same", 1].regret == 0
+    assert rows["half", 1].kendall_tau > 0.4
+    assert abs(rows["half", 0.1].kendall_tau) < 0.3, "it tells nothing above an accuracy of 0.7"
+    assert rows["half", 0.1].tau_low < 0 < rows["half", 0.1].tau_high
 
 
 def test_what_is_not_known_is_left_out() -> None:
     whole = values()
     some = np.where(np.arange(400) < 100, whole.accuracy, np.nan)
     rows = correlate(Values(NAME, "m", whole.accuracy, {"some": some}))
-    assert [row["architectures"] for row in rows] == [100, 50]  # 10 would be too few
+    assert [row.architectures for row in rows] == [100, 50]  # 10 would be too few
     assert not correlate(Values(NAME, "m", whole.accuracy, {"none": some * np.nan}))
 
 
@@ -68,9 +68,9 @@ def test_intervals_of_accuracy() -> None:
     accuracy = np.array([0.1, 0.2, 0.3, 0.9])
     column = np.array([0.0, 1.0, 6.9, 7.0])
     rows = distribution(Values(NAME, "m", accuracy, {"flops": column}))
-    assert [(row["low"], row["architectures"]) for row in rows] == [(0, 1), (1, 1), (6, 2)]
-    assert rows[-1]["median"] == pytest.approx(0.6)
-    assert (rows[-1]["lowest"], rows[-1]["best"]) == (0.3, 0.9)
+    assert [(row.low, row.architectures) for row in rows] == [(0, 1), (1, 1), (6, 2)]
+    assert rows[-1].median == pytest.approx(0.6)
+    assert (rows[-1].lowest, rows[-1].best) == (0.3, 0.9)
 
 
 def test_a_benchmark_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.report.collect import collect
 from nasp_lightning.report.equal_labels import (
     Curve,
     choose,
@@ -18,7 +19,7 @@ from nasp_lightning.report.equal_labels import (
     to_csv,
     to_markdown,
 )
-from nasp_lightning.report.regret import find_searches, regret_csv, summarise_searches
+from nasp_lightning.report.regret import regret_csv, summarise_searches
 from tests.report.searches import write
 
 
@@ -100,7 +101,7 @@ def test_from_runs_to_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[st
         more = {"family_hash": "b" * 12, "queried_codes": 100.0, "code_labels": None}
         write(tmp_path / f"b{n}", n, 10, repeats=5 + number, **more)
     measured = tmp_path / "measured.csv"
-    measured.write_text(regret_csv(summarise_searches(find_searches([tmp_path])[0])))
+    measured.write_text(regret_csv(summarise_searches(collect([tmp_path]).searches)))
     names = [item.method for item in read_curves(measured)]
     assert len(names) == 2
     words = [str(measured), "--without", names[0], "--with", names[1], "--code-cost", "0.003"]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.report.collect import SearchRun, collect
 from nasp_lightning.report.paired import compare, main, to_csv
-from nasp_lightning.report.regret import SearchRun, find_searches
 from tests.report.searches import write_search
 
 
@@ -24,7 +24,7 @@ def write(folder: Path, name: str, n: int, final: Any, **changes: Any) -> None:
 
 
 def found(folder: Path) -> list[SearchRun]:
-    return find_searches([folder])[0]
+    return collect([folder]).searches
 
 
 def test_the_difference_within_repeats(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from nasp_lightning.report.__main__ import main
-from nasp_lightning.report.regret import _places, find_searches, regret_csv, summarise_searches
+from nasp_lightning.report.collect import collect
+from nasp_lightning.report.figure.regret import places
+from nasp_lightning.report.regret import regret_csv, summarise_searches
 from tests.report.conftest import WriteRun
 from tests.report.searches import falling, write_search
 
@@ -19,7 +21,7 @@ def test_seeds_are_put_together(tmp_path: Path):
     first, second = falling(4, 100), falling(6, 200, seed=1)
     write_search(tmp_path / "a", first)
     write_search(tmp_path / "b", second, seed=1)
-    (method,) = summarise_searches(find_searches([tmp_path])[0])
+    (method,) = summarise_searches(collect([tmp_path]).searches)
     assert method.name == "random"
     assert [point.labels for point in method.points] == list(range(1, 201))
     both = np.concatenate([first[:, 49], second[:, 49]])
@@ -40,7 +42,7 @@ def test_ranking_is_a_point_for_each_budget(tmp_path: Path):
     }
     write_search(tmp_path / "a", falling(2, 50), **ranking)
     write_search(tmp_path / "b", falling(3, 100), **ranking)
-    (method,) = summarise_searches(find_searches([tmp_path])[0])
+    (method,) = summarise_searches(collect([tmp_path]).searches)
     assert method.name == "ranking tnasp (logistic), N+20"
     assert [(point.labels, point.repeats) for point in method.points] == [(50, 2), (100, 3)]
 
@@ -54,7 +56,7 @@ def test_a_predictors_own_recipe_goes_unsaid(tmp_path: Path):
     write_search(tmp_path / "a", falling(2, 9), variant=own, **search)
     other = {**own, "trainer.max_epochs": 20}
     write_search(tmp_path / "b", falling(2, 9), variant=other, family_hash="e" * 12, **search)
-    names = sorted(method.name for method in summarise_searches(find_searches([tmp_path])[0]))
+    names = sorted(method.name for method in summarise_searches(collect([tmp_path]).searches))
     assert names == ["bonas brp", "bonas brp, trainer.max_epochs=20"]
 
 
@@ -62,7 +64,7 @@ def test_methods_of_one_name_are_told_apart(tmp_path: Path):
     write_search(tmp_path / "a", falling(2, 50), family_hash="abcdef123456")
     write_search(tmp_path / "b", falling(2, 50), family_hash="123456abcdef")
     write_search(tmp_path / "c", falling(2, 50), dataset="cifar100")
-    methods = summarise_searches(find_searches([tmp_path])[0])
+    methods = summarise_searches(collect([tmp_path]).searches)
     assert [method.name for method in methods] == ["random [123456]", "random [abcdef]", "random"]
 
 
@@ -70,7 +72,7 @@ def test_csv_has_marks_and_ends(tmp_path: Path):
     write_search(tmp_path / "a", falling(2, 120))
     write_search(tmp_path / "b", falling(1, 60), search="nsga2", family_hash="e" * 12)
     rows = list(
-        csv.DictReader(regret_csv(summarise_searches(find_searches([tmp_path])[0])).splitlines())
+        csv.DictReader(regret_csv(summarise_searches(collect([tmp_path]).searches)).splitlines())
     )
     assert [(row["method"], row["labels"]) for row in rows] == [
         *(("nsga2", "50"), ("nsga2", "60")),
@@ -108,10 +110,10 @@ def test_marks_of_one_budget_stand_side_by_side(tmp_path: Path, logarithmic: boo
                 anytime=False,
                 family_hash=str(number) * 12,
             )
-    marks = summarise_searches(find_searches([tmp_path])[0])
-    places = {method.name: _places(method, marks, logarithmic) for method in marks}
-    alone, left = next(found for found in places.values() if len(found) == 2)
-    (middle,), (right,) = (found for found in places.values() if len(found) == 1)
+    marks = summarise_searches(collect([tmp_path]).searches)
+    found_places = {method.name: places(method, marks, logarithmic) for method in marks}
+    alone, left = next(found for found in found_places.values() if len(found) == 2)
+    (middle,), (right,) = (found for found in found_places.values() if len(found) == 1)
     assert alone == 50  # none beside it
     assert 75 < left < middle < right < 150
     assert middle == pytest.approx(100)
@@ -158,7 +160,7 @@ def test_budgets_have_bootstrap_intervals(tmp_path: Path):
             predictor="siamese",
             settings={"train_size": labels - 30, "top_k": 30},
         )
-    (method,) = summarise_searches(find_searches([tmp_path])[0])
+    (method,) = summarise_searches(collect([tmp_path]).searches)
     assert method.name == "siamese_nsam, N+30"
     assert [point.labels for point in method.points] == [50, 130]
     for point in method.points:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from nasp_lightning.report import Row, collect_runs, summarise
+from nasp_lightning.report.protocol import choose_runs
 from nasp_lightning.report.published import of_table
-from nasp_lightning.report.summary import choose_runs, missing_controls, only_table
+from nasp_lightning.report.row import missing_controls, only_table
 from tests.report.conftest import WriteRun, self_evolution
 
 
@@ -134,7 +135,7 @@ def test_a_seed_counts_once(write_run: WriteRun, tmp_path: Path):
     write_run("a", seed=0, config_hash="one", kendall_tau=0.7)
     again = write_run("b", seed=0, config_hash="two", kendall_tau=0.1)
     kept, problems = choose_runs(collect_runs([tmp_path]))
-    assert [run.config_hash for run in kept] == ["one"]
+    assert [run.results.origin.config_hash for run in kept] == ["one"]
     assert [(problem.kind, problem.folder) for problem in problems] == [("repeated", again)]
     assert rows_of(tmp_path)[0].scores["kendall_tau"].mean == 0.7
 

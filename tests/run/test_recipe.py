@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nasp_lightning.run.recipe import Setting, not_followed, recipe
+from nasp_lightning.run.recipe import Setting, experiments, not_followed, recipe
 from nasp_lightning.run.variant import variant
 from nasp_lightning.shipped import conf_dir
 from tests.tiny import compose_config
@@ -52,3 +52,11 @@ def test_no_experiment_no_recipe() -> None:
 
 def test_values_that_another_setting_gives_are_left_out() -> None:
     assert "data.features" not in recipe("nasbench201", "proxy")
+
+
+def test_experiments_are_found_by_what_they_choose() -> None:
+    found = experiments()
+    assert found["nasbench101", "nao"] == "nb101_nao"
+    assert found["macro", "tnasp"] == "macro_tnasp"
+    assert ("nasbench101", "proxy") not in found
+    assert all(name.endswith(f"_{predictor}") for (_, predictor), name in found.items())

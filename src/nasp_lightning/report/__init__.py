@@ -6,6 +6,7 @@ Example:
 """
 
 from nasp_lightning.report.collect import Run, collect_runs
-from nasp_lightning.report.summary import Row, summarise
+from nasp_lightning.report.row import Row
+from nasp_lightning.report.summary import summarise
 
 __all__ = ["Row", "Run", "collect_runs", "summarise"]

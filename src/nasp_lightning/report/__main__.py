@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,8 +15,8 @@ from nasp_lightning.error import NaspError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nasp_lightning.report.regret import SearchRun
-    from nasp_lightning.report.summary import Row
+    from nasp_lightning.report.collect import SearchRun
+    from nasp_lightning.report.row import Row
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.runs and not options.published:
         parser.error("name RUNS, or --published FILE")
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal without ± shows ? and not a traceback
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without ± shows ?, no traceback
         sys.stdout.reconfigure(errors="replace")
     try:
         report(options)
@@ -43,17 +44,13 @@ def report(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from nasp_lightning.report.collect import Collection, collect, describe_problems
+    from nasp_lightning.report.collect import collect, describe_problems, nothing_found
     from nasp_lightning.report.n_plus_k import view_runs
+    from nasp_lightning.report.protocol import choose_runs
     from nasp_lightning.report.published import of_table
     from nasp_lightning.report.published import to_csv as published_csv
-    from nasp_lightning.report.regret import find_searches
-    from nasp_lightning.report.summary import (
-        choose_runs,
-        only_plain,
-        only_table,
-        summarise,
-    )
+    from nasp_lightning.report.row import only_plain, only_table
+    from nasp_lightning.report.summary import summarise
     from nasp_lightning.storage import write_text
 
     published = of_table(options.table)
@@ -61,20 +58,11 @@ def report(options: argparse.Namespace) -> None:
         write_text(options.published, published_csv(published))
         if not options.runs:
             return
-    searches, damaged = find_searches(options.runs)
-    searches = view_runs(searches, options.top_k, options.fixed_n)
-    try:
-        found = collect(options.runs)
-    except NaspError:
-        if not searches or not all(path.exists() for path in options.runs):
-            raise
-        found = Collection([], [])
-    searched = {run.folder for run in searches} | {folder for folder, _ in damaged}
-    problems = [
-        problem
-        for problem in found.problems + choose_runs(found.runs)[1]
-        if problem.folder not in searched
-    ]
+    found = collect(options.runs)
+    if not found.runs and not found.searches:
+        raise nothing_found(options.runs, found.problems)
+    searches = view_runs(found.searches, options.top_k, options.fixed_n)
+    problems = found.problems + choose_runs(found.runs)[1]
     rows = summarise(found.runs, include_published=options.all) if found.runs else []
     if options.plain:
         rows = only_plain(rows)
@@ -87,8 +75,6 @@ def report(options: argparse.Namespace) -> None:
     console = Console(width=None if wide else 140, highlight=False)
     if searches:
         report_searches(searches, options, console, beside=bool(rows))
-        for folder, reason in damaged:
-            console.print(Text(f"Left out: {folder}: {reason}."))
     if rows:
         report_rows(rows, options, console)
     if problems:
@@ -122,12 +108,7 @@ def report_searches(
     """Tables and figures of searches; files have ``_search`` in their name beside other runs'."""
     from rich.text import Text
 
-    from nasp_lightning.report.regret import (
-        plot_regret,
-        print_regret,
-        regret_csv,
-        summarise_searches,
-    )
+    from nasp_lightning.report.regret import print_regret, regret_csv, summarise_searches
     from nasp_lightning.storage import write_text
 
     methods = summarise_searches(searches)
@@ -136,6 +117,8 @@ def report_searches(
         path = options.csv
         write_text(path.with_stem(f"{path.stem}_search") if beside else path, regret_csv(methods))
     if options.plot:
+        from nasp_lightning.report.figure.regret import plot_regret
+
         for path in plot_regret(methods, options.plot, options.log):
             console.print(Text(f"wrote {path}"))
 

@@ -1,21 +1,26 @@
-"""Find finished runs in folders and read their ``results.json``; a bad one stops no report."""
+"""Find runs in folders and read what they left; here alone a report opens ``results.json``.
+
+A bad run stops no report: it becomes a :class:`Problem`, named beside the others.
+"""
 
 from __future__ import annotations
 
-import json
-import math
 import os
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.run.results import RESULTS, FitResults, Scores, SearchResults
+from nasp_lightning.run.results_file import OtherFormatError, parse_results, read_content
 
-FORMAT = "nasp_lightning.results/1"
-_NAME = FORMAT.split("/")[0]
-RESULTS = "results.json"
+if TYPE_CHECKING:  # the report starts without numpy
+    from nasp_lightning.array import Array
+
 CONFIG = "config.yaml"
+CURVES = "curves.npz"
 
 SCORES = (
     "kendall_tau",
@@ -27,74 +32,60 @@ SCORES = (
     "precision_at_k",
 )
 
-_TEXT = (
-    *("config_hash", "benchmark", "source", "dataset", "data_hash"),
-    *("predictor", "framework", "loss"),
-    *("train_metric", "train_reduction", "test_metric", "test_reduction"),
-)
-_WHOLE = (
-    *("space_size", "train_size", "validation_size", "seed"),
-    *("train_labels", "queried_labels"),
-)
-_FLAG = ("partial", "train_on_validation")
-
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run, as its ``results.json`` tells it.
+    """One finished fit.
 
     Attributes:
         folder: the run's folder.
-        epochs: training epochs of the benchmark's labels (not of the predictor), or a word, such
-            as ``final``, where the benchmark does not count them.
-        space_size: architectures in the table that was used.
-        test_size: ``all`` or a number of architectures, as text.
-        train_labels: labels that the predictor was fitted on.
-        queried_labels: all labels that the method asked for, those included.
-        scores: the values of :data:`SCORES`; None where the run has none.
-        queried_codes: architectures whose extra inputs (codes, proxies) were used.
-        code_labels: what those cost in labels; None where that is not stated.
-        variant: settings that deviate from the method's defaults, by their config path.
-        phases: the scores and labels after each training phase, by the phase's name.
+        results: what it left.
         first_phase: whether this is the plain predictor inside a self-evolution run.
     """
 
     folder: Path
-    config_hash: str
-    benchmark: str
-    source: str
-    dataset: str
-    data_hash: str
-    predictor: str
-    framework: str
-    loss: str
-    train_metric: str
-    train_reduction: str
-    test_metric: str
-    test_reduction: str
-    epochs: int | str
-    space_size: int
-    train_size: int
-    validation_size: int
-    seed: int
-    train_labels: int
-    queried_labels: int
-    partial: bool
-    train_on_validation: bool
-    test_size: str
-    scores: dict[str, float | None] = field(default_factory=dict)
-    top_k: int | None = None
-    fit_seconds: float | None = None
-    rank_seconds: float | None = None
-    queried_codes: int = 0
-    code_labels: float | None = None
-    variant: dict[str, Any] = field(default_factory=dict)
-    phases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: FitResults
     first_phase: bool = False
 
+    @property
+    def seed(self) -> int:
+        """Of the run."""
+        return self.results.origin.seed
 
-class OtherJobError(NaspError):
-    """Results of a job that the report has no table for, such as a trained network's."""
+    @property
+    def test_size(self) -> str:
+        """``all`` or a number of architectures, as text."""
+        return str(self.results.test_size)
+
+
+@dataclass(frozen=True)
+class SearchRun:
+    """One finished run of ``job=search`` or ``job=n_plus_k`` with its curves.
+
+    Attributes:
+        folder: the run's folder.
+        results: what it left.
+        regret: ``[R, L]`` regret of each repeat after each label.
+        best: ``[R, L]`` accuracy found, likewise.
+        begin: labels from which on the curves are shown.
+    """
+
+    folder: Path
+    results: SearchResults
+    regret: Array
+    best: Array
+    begin: int = 0
+
+    def setting(self, name: str) -> int:
+        """A whole number of the search's own settings, such as ``top_k``.
+
+        Raises:
+            NaspError: that names the run, if there is none.
+        """
+        value = self.results.settings.get(name)
+        if not isinstance(value, int):
+            raise NaspError(f"{self.folder}: settings.{name} is {value!r}, not a whole number")
+        return value
 
 
 @dataclass(frozen=True)
@@ -108,51 +99,78 @@ class Problem:
 
 @dataclass(frozen=True)
 class Collection:
-    """What the folders hold: finished runs, and those left out."""
+    """What folders hold: finished fits and searches, and what is left out."""
 
-    runs: list[Run]
-    problems: list[Problem]
+    runs: list[Run] = field(default_factory=list)
+    searches: list[SearchRun] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def score_values(scores: Scores) -> dict[str, float | None]:
+    """Values by the names of :data:`SCORES`; None where a run has none."""
+    values = (
+        scores.kendall_tau,
+        scores.kendall_tau_excluding_train,
+        scores.spearman,
+        scores.pearson,
+        scores.best_in_top_k,
+        scores.regret_at_k,
+        scores.precision_at_k,
+    )
+    return dict(zip(SCORES, values, strict=True))
 
 
 def collect_runs(paths: Iterable[str | Path]) -> list[Run]:
-    """Finished runs in run folders, or in folders that contain them at any depth.
+    """Finished fits in run folders, or in folders that contain them at any depth.
 
     Raises:
-        NaspError: if a path does not exist, or there is no finished run in any of them.
+        NaspError: if a path does not exist, or there is no finished fit in any of them.
     """
-    return collect(paths).runs
+    roots = [Path(path) for path in paths]
+    found = collect(roots)
+    if not found.runs:
+        raise nothing_found(roots, found.problems)
+    return found.runs
+
+
+def nothing_found(paths: Sequence[Path], problems: Sequence[Problem]) -> NaspError:
+    """The error where folders hold nothing to report."""
+    named = ", ".join(str(path) for path in paths) or "no folder"
+    also = f" ({describe_problems(problems)})" if problems else ""
+    return NaspError(
+        f"no finished run in {named}{also}: name folders in which runs have left a {RESULTS}"
+    )
 
 
 def collect(paths: Iterable[str | Path]) -> Collection:
-    """As :func:`collect_runs`, with the unfinished and damaged runs named beside the others.
+    """Fits and searches in folders, with the unfinished and damaged runs named beside them.
 
     A result found twice (the same configuration hash and seed, as in a copied folder) counts once.
 
     Raises:
-        NaspError: if a path does not exist, or there is no finished run in any of them.
+        NaspError: if a path does not exist.
     """
-    roots = [Path(path) for path in paths]
     runs: dict[tuple[str, int], Run] = {}
+    searches: dict[tuple[str, int], SearchRun] = {}
     problems: list[Problem] = []
-    for folder, finished in _run_folders(roots):
+    for folder, finished in _run_folders([Path(path) for path in paths]):
         if not finished:
             problems.append(Problem("unfinished", folder))
             continue
         try:
-            run = read_run(folder)
-        except OtherJobError:
+            run = _read(folder)
+        except OtherFormatError:
             problems.append(Problem("of another job", folder))
         except NaspError as error:
             problems.append(Problem("damaged", folder, str(error)))
         else:
-            runs.setdefault((run.config_hash, run.seed), run)
-    if not runs:
-        named = ", ".join(str(path) for path in roots) or "no folder"
-        also = f" ({describe_problems(problems)})" if problems else ""
-        raise NaspError(
-            f"no finished run in {named}{also}: name folders in which runs have left a {RESULTS}"
-        )
-    return Collection(list(runs.values()), problems)
+            origin = run.results.origin
+            identity = (origin.config_hash, origin.seed)
+            if isinstance(run, Run):
+                runs.setdefault(identity, run)
+            else:
+                searches.setdefault(identity, run)
+    return Collection(list(runs.values()), list(searches.values()), problems)
 
 
 def describe_problems(problems: Sequence[Problem], most: int = 8) -> str:
@@ -171,80 +189,40 @@ def describe_problems(problems: Sequence[Problem], most: int = 8) -> str:
 
 
 def read_run(folder: Path) -> Run:
-    """Read one run folder's results.
+    """Read one fit's folder.
 
     Raises:
-        NaspError: if they are absent, not JSON, of another format, or lack a field.
+        OtherFormatError: if the results are another job's.
+        NaspError: if they are absent, not JSON, of no format of this package, or lack a key.
     """
+    return _run(folder, parse_results(FitResults, read_content(folder / RESULTS)))
+
+
+def _read(folder: Path) -> Run | SearchRun:
+    content = read_content(folder / RESULTS)
+    if content.get("format") == SearchResults.FORMAT:
+        return _search(folder, parse_results(SearchResults, content))
+    return _run(folder, parse_results(FitResults, content))
+
+
+def _run(folder: Path, results: FitResults) -> Run:
+    size = results.test_size
+    if not (size == "all" or str(size).isdecimal()):
+        raise NaspError(f"test_size is {size!r}, neither 'all' nor a whole number")
+    return Run(folder, results)
+
+
+def _search(folder: Path, results: SearchResults) -> SearchRun:
+    import numpy as np
+
     try:
-        content = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NaspError(f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise NaspError("not JSON") from error
-    if not isinstance(content, dict):
-        raise NaspError("not a JSON object")
-    found = content.get("format")
-    if found != FORMAT:
-        own = str(found).startswith("nasp_lightning.") and str(found).split("/")[0] != _NAME
-        kind = OtherJobError if own else NaspError
-        raise kind(f"format {found!r} instead of {FORMAT!r}")
-    return _parse(folder, content)
-
-
-def _parse(folder: Path, content: dict[str, Any]) -> Run:
-    values: dict[str, Any] = {}
-    values |= {name: _typed(content, name, str) for name in _TEXT}
-    values |= {name: _typed(content, name, int) for name in _WHOLE}
-    values |= {name: _typed(content, name, bool) for name in _FLAG}
-    values["epochs"] = _typed(content, "epochs", (int, str))
-    test_size = content.get("test_size")
-    if isinstance(test_size, bool) or not (test_size == "all" or str(test_size).isdecimal()):
-        raise NaspError(f"test_size is {test_size!r}, neither 'all' nor a whole number")
-    scores = {name: number(content.get(name)) for name in SCORES}
-    if scores["kendall_tau"] is None:
-        raise NaspError("no kendall_tau")
-    top_k = number(content.get("top_k"))
-    return Run(
-        folder=folder,
-        **values,
-        test_size=str(test_size),
-        scores=scores,
-        top_k=None if top_k is None else int(top_k),
-        fit_seconds=number(content.get("fit_seconds")),
-        rank_seconds=number(content.get("rank_seconds")),
-        queried_codes=int(number(content.get("queried_codes")) or 0),
-        code_labels=number(content.get("code_labels")),
-        variant=_table(content, "variant"),
-        phases={
-            name: phase
-            for name, phase in _table(content, "phases").items()
-            if isinstance(phase, dict)
-        },
-    )
-
-
-def number(value: Any) -> float | None:
-    """A finite number, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _typed(content: dict[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
-    if name not in content:
-        raise NaspError(f"no {name}")
-    value = content[name]
-    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise NaspError(f"{name} is {value!r}")
-    return value
-
-
-def _table(content: dict[str, Any], name: str) -> dict[str, Any]:
-    value = content.get(name) or {}
-    if not isinstance(value, dict):
-        raise NaspError(f"{name} is {value!r}")
-    return value
+        with np.load(folder / CURVES, allow_pickle=False) as file:
+            regret, best = file["regret"].astype(float), file["best"].astype(float)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise NaspError(f"{CURVES} is absent or damaged") from error
+    if regret.ndim != 2 or not regret.size or regret.shape != best.shape:
+        raise NaspError(f"{CURVES} is absent or damaged")
+    return SearchRun(folder, results, regret, best)
 
 
 def _run_folders(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:

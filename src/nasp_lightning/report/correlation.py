@@ -16,9 +16,8 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,18 +26,16 @@ from nasp_lightning.benchmark import load_benchmark
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
 from nasp_lightning.metric.functional import kendall_tau, pearson, regret_at_k, spearman
-from nasp_lightning.report.figure.style import COLOURS, save_figure, styled_figure
+from nasp_lightning.report.figure.correlation import plot
+from nasp_lightning.report.values import Values
 from nasp_lightning.storage import csv_text, write_text
 
 SHARES = (1.0, 0.5, 0.1, 0.01)  # best of the space by accuracy
 LEAST = 20  # architectures of a group that a correlation is told of
 TOP_K = 30  # what Siamese-NAS evaluates
 DRAWS, DRAWN_UP_TO = 500, 2_000  # of the bootstrap, which is for small benchmarks
-HIDDEN = 0.1  # worst share that a figure does not show
 LOSSES = 3  # of an Estimation Code
 BINS = 7
-WIDE = 20  # a column whose greatest number is so many times its median is drawn by rank
-POINTS = 4_000  # more hide each other
 
 GROUPS_OF_COLUMNS = {
     "losses": "the Estimation Code: minus the first three epochs' training losses, and their mean",
@@ -55,20 +52,45 @@ BIN_FIELDS = (
 
 
 @dataclass(frozen=True)
-class Values:
-    """A benchmark's accuracies, and what is held against them.
+class Correlation:
+    """A column held against accuracy in one group; values of :data:`FIELDS`, in their order.
 
     Attributes:
-        name: benchmark, data set and source.
-        metric: such as ``cifar10/test_accuracy/200``.
-        accuracy: ``[N]`` fractions, NaN where there is none.
-        columns: name to ``[N]``, higher for better where that is known; NaN where there is none.
+        group: share of the architectures, the best by accuracy.
+        tau_low: of the 95 % bootstrap interval, as ``tau_high``; None for many architectures.
+        regret: at :data:`TOP_K`, of all architectures alone.
     """
 
-    name: tuple[str, str, str]
+    benchmark: str
+    dataset: str
+    source: str
     metric: str
-    accuracy: Array
-    columns: dict[str, Array]
+    column: str
+    group: float
+    architectures: int
+    kendall_tau: float
+    tau_low: float | None
+    tau_high: float | None
+    spearman: float
+    pearson: float
+    regret: float | None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Accuracies of one interval of a column; values of :data:`BIN_FIELDS`, in their order."""
+
+    benchmark: str
+    dataset: str
+    source: str
+    metric: str
+    column: str
+    low: float
+    high: float
+    architectures: int
+    lowest: float
+    median: float
+    best: float
 
 
 def read_values(text: str, columns: Sequence[str]) -> Values:
@@ -155,29 +177,41 @@ def _mean(runs: Array) -> Array:
     return mean_run(runs)
 
 
-def correlate(values: Values) -> list[dict[str, Any]]:
-    """Rows of :data:`FIELDS`: each column in each group that is large enough."""
-    rows = []
-    for column, given in values.columns.items():
-        known = np.isfinite(given) & np.isfinite(values.accuracy)
-        scores, accuracy = given[known], values.accuracy[known]
-        order = np.argsort(-accuracy, kind="stable")
-        for share in SHARES:
-            count = round(len(order) * share)
-            if count < LEAST:
-                continue
-            left, right = scores[order[:count]], accuracy[order[:count]]
-            low, high = tau_interval(left, right)
-            numbers = {
-                "kendall_tau": kendall_tau(left, right),
-                "tau_low": low,
-                "tau_high": high,
-                "spearman": spearman(left, right),
-                "pearson": pearson(left, right),
-                f"regret_at_{TOP_K}": regret_at_k(left, right, TOP_K) if share == 1 else None,
-            }
-            rows.append({**_head(values, column), "group": share, "architectures": count} | numbers)
-    return rows
+def correlate(values: Values) -> list[Correlation]:
+    """Each column in each group that is large enough."""
+    return [
+        _correlation(values, column, share, scores[:count], accuracy[:count])
+        for column in values.columns
+        for scores, accuracy in [_best_first(values, column)]
+        for share in SHARES
+        if (count := round(len(scores) * share)) >= LEAST
+    ]
+
+
+def _best_first(values: Values, column: str) -> tuple[Array, Array]:
+    """A column and the accuracies, both ``[n]`` where both are known, best accuracy first."""
+    given = values.columns[column]
+    known = np.isfinite(given) & np.isfinite(values.accuracy)
+    scores, accuracy = given[known], values.accuracy[known]
+    order = np.argsort(-accuracy, kind="stable")
+    return scores[order], accuracy[order]
+
+
+def _correlation(
+    values: Values, column: str, share: float, scores: Array, accuracy: Array
+) -> Correlation:
+    low, high = tau_interval(scores, accuracy)
+    return Correlation(
+        *(*values.name, values.metric, column),
+        group=share,
+        architectures=len(scores),
+        kendall_tau=kendall_tau(scores, accuracy),
+        tau_low=low,
+        tau_high=high,
+        spearman=spearman(scores, accuracy),
+        pearson=pearson(scores, accuracy),
+        regret=regret_at_k(scores, accuracy, TOP_K) if share == 1 else None,
+    )
 
 
 def tau_interval(left: Array, right: Array) -> tuple[float | None, float | None]:
@@ -190,108 +224,50 @@ def tau_interval(left: Array, right: Array) -> tuple[float | None, float | None]
     return float(low), float(high)
 
 
-def distribution(values: Values) -> list[dict[str, Any]]:
-    """Rows of :data:`BIN_FIELDS`: accuracies in equal intervals of each column."""
+def distribution(values: Values) -> list[Interval]:
+    """Accuracies in equal intervals of each column."""
     rows = []
-    for column, given in values.columns.items():
-        known = np.isfinite(given) & np.isfinite(values.accuracy)
-        scores, accuracy = given[known], values.accuracy[known]
+    for column in values.columns:
+        scores, accuracy = _best_first(values, column)
         edges = np.linspace(scores.min(), scores.max(), BINS + 1)
         places = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, BINS - 1)
         for place in np.unique(places):
             inside = accuracy[places == place]
-            numbers = {
-                "low": float(edges[place]),
-                "high": float(edges[place + 1]),
-                "architectures": len(inside),
-                "lowest": float(inside.min()),
-                "median": float(np.median(inside)),
-                "best": float(inside.max()),
-            }
-            rows.append({**_head(values, column), **numbers})
+            rows.append(
+                Interval(
+                    *(*values.name, values.metric, column),
+                    low=float(edges[place]),
+                    high=float(edges[place + 1]),
+                    architectures=len(inside),
+                    lowest=float(inside.min()),
+                    median=float(np.median(inside)),
+                    best=float(inside.max()),
+                )
+            )
     return rows
 
 
-def _head(values: Values, column: str) -> dict[str, Any]:
-    benchmark, dataset, source = values.name
-    named = {"benchmark": benchmark, "dataset": dataset, "source": source}
-    return {**named, "metric": values.metric, "column": column}
-
-
-def to_csv(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> str:
+def to_csv(rows: Sequence[Correlation] | Sequence[Interval], fields: Sequence[str]) -> str:
     """Rows unrounded, with a header; None is empty."""
-    return csv_text(fields, ([row.get(field) for field in fields] for row in rows))
+    return csv_text(fields, map(astuple, rows))
 
 
-def plot(values: Values, folder: Path, across: int = 4) -> list[Path]:
-    """Write ``<benchmark>_<dataset>_<source>_<columns>.png`` and ``.svg``, a panel a column.
-
-    Raises:
-        NaspError: if matplotlib is not installed or the folder cannot be written.
-    """
-    names = list(values.columns)
-    down = math.ceil(len(names) / across)
-    across = min(across, len(names))
-    with styled_figure(3.1 * across + 0.6, 2.8 * down + 0.6) as figure:
-        axes = np.atleast_1d(figure.subplots(down, across, sharey=True)).ravel()
-        for place, (name, panel) in enumerate(zip(names, axes, strict=False)):
-            _draw(panel, values, name)
-            if place % across == 0:
-                panel.set_ylabel(f"{values.metric.split('/')[1].replace('_', ' ')} (%)")
-        for panel in axes[len(names) :]:
-            panel.set_visible(False)
-        axes[0].legend(frameon=False, fontsize=8, markerscale=2.5)
-        benchmark, dataset, source = values.name
-        count = int(np.isfinite(values.accuracy).sum())
-        figure.suptitle(
-            f"{benchmark}, {dataset}, source {source}: {count:,} architectures, without the "
-            f"worst {HIDDEN:.0%}"
-        )
-        parts = "_".join(names if len(names) <= 2 else [names[0].partition("_")[0], "and_others"])
-        return save_figure(figure, folder, f"{'_'.join(values.name)}_{parts}")
-
-
-def _draw(panel: Any, values: Values, name: str) -> None:
-    given = values.columns[name]
-    known = np.flatnonzero(np.isfinite(given) & np.isfinite(values.accuracy))
-    if len(known) > POINTS:
-        known = np.random.default_rng(0).choice(known, POINTS, replace=False)
-    scores, accuracy = given[known], values.accuracy[known]
-    minus = "minus " if name.startswith("loss_") else ""
-    by_rank = np.abs(scores).max() > WIDE * max(float(np.median(np.abs(scores))), 1e-12)
-    if by_rank:
-        scores = scores.argsort(kind="stable").argsort(kind="stable") / len(scores)
-    for share, colour in zip((1.0, 0.5, 0.1), (COLOURS[4], COLOURS[0], COLOURS[1]), strict=True):
-        inside = accuracy >= np.quantile(accuracy, 1 - share)
-        label = "all" if share == 1 else f"best {share:.0%}"
-        style = {"s": 5, "linewidths": 0, "rasterized": True}
-        panel.scatter(
-            scores[inside], 100 * accuracy[inside], color=colour, label=label, alpha=0.6, **style
-        )
-    low, high = np.quantile(accuracy, HIDDEN), accuracy.max()  # those that failed take the height
-    panel.set_ylim(*100 * np.array([low, high + 0.05 * (high - low)]))
-    panel.set_xlabel(minus + name.replace("_", " ") + (" (rank)" if by_rank else ""))
-    panel.grid(alpha=0.25, linewidth=0.6)
-
-
-def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+def print_rows(rows: Sequence[Correlation]) -> None:
     """A table for each benchmark: tau of each column in each group."""
     from rich.console import Console
     from rich.table import Table
 
     wide = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if wide else 140, highlight=False)
-    for name in dict.fromkeys((row["benchmark"], row["source"], row["metric"]) for row in rows):
-        own = [row for row in rows if (row["benchmark"], row["source"], row["metric"]) == name]
-        groups = list(dict.fromkeys((row["group"], row["architectures"]) for row in own))
+    for name in dict.fromkeys((row.benchmark, row.source, row.metric) for row in rows):
+        own = [row for row in rows if (row.benchmark, row.source, row.metric) == name]
+        groups = list(dict.fromkeys((row.group, row.architectures) for row in own))
         table = Table(title=f"{name[0]} ({name[1]}): Kendall's tau with {name[2]}")
         for head in ("column", *(_group(*group) for group in groups), f"regret at {TOP_K}"):
             table.add_column(head, justify="left" if head == "column" else "right")
-        for column in dict.fromkeys(row["column"] for row in own):
-            cells = {
-                (row["group"], row["architectures"]): row for row in own if row["column"] == column
-            }
-            regret = next(iter(cells.values()))[f"regret_at_{TOP_K}"]
+        for column in dict.fromkeys(row.column for row in own):
+            cells = {(row.group, row.architectures): row for row in own if row.column == column}
+            regret = next(iter(cells.values())).regret
             shown = [_tau(cells.get(group)) for group in groups]
             table.add_row(column, *shown, "" if regret is None else f"{100 * regret:.2f}")
         console.print(table)
@@ -301,13 +277,11 @@ def _group(share: float, count: int) -> str:
     return f"all ({count})" if share == 1 else f"best {share:.0%} ({count})"
 
 
-def _tau(row: dict[str, Any] | None) -> str:
+def _tau(row: Correlation | None) -> str:
     if row is None:
         return ""
-    text = f"{row['kendall_tau']:.3f}"
-    return (
-        text if row["tau_low"] is None else f"{text} ({row['tau_low']:.2f}–{row['tau_high']:.2f})"
-    )
+    text = f"{row.kendall_tau:.3f}"
+    return text if row.tau_low is None else f"{text} ({row.tau_low:.2f}–{row.tau_high:.2f})"
 
 
 def run(options: argparse.Namespace) -> None:

@@ -2,41 +2,63 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from nasp_lightning.report.collect import Run
+from nasp_lightning.run.choice import names_of, read_choice
 from nasp_lightning.run.recipe import recipe
 
-FRAMEWORK_ORDER = ("one_shot", "supervised", "brp_sampling", "seminas", "self_evolution")
-ABBREVIATIONS = {
-    "self_evolution": "SE",
-    "seminas": "SM",
-    "brp_sampling": "iterative sampling",
-}
-REPAIRED = "predictor.published_nb201=false"  # the published method, its branches mended
-# Settings that make a method of the papers, or of ours, with a name of its own.
-PHRASES = {
-    "predictor.positional_branch=false": "operation branch only",
-    "predictor.operation_branch=false": "positional branch only",
-    "predictor.encoder=gcn": "GCN instead of transformer",
-    "predictor.encoder=mlp": "MLP instead of transformer",
-    "predictor.heads=4, predictor.invariant_heads=0": "self-attention heads only",
-    REPAIRED: "repaired graph branches",
-    "framework.accumulate=false, framework.amount=10000, framework.epochs=500, "
-    "framework.iterations=3, framework.up_sample=10": "SemiNAS' own sizes",
-    "predictor.nsam=true": "NSAM",
-    "estimation_code=null": "naive",
-    "estimation_code=proxy": "proxy as code",
-    "estimation_code=table": "the table's losses as code",
-    "estimation_code=train": "Estimation Code",
-}
 UNSAID_LOSSES = ("", "mse", "own")
+LAST = 1_000  # place of a framework that names none
 
 
-def variant_text(variant: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class Words:
+    """How a choice is named, as ``conf/<group>/report/<name>.yaml`` says; it need not exist.
+
+    Attributes:
+        label: of the choice; None: its own name, empty: it goes unsaid.
+        place: of a framework among those of one predictor.
+        variants: settings that make a method with a name of its own, ``path=value`` sorted and
+            joined by commas, and that name.
+        repairs: likewise, where they only mend what was published.
+    """
+
+    label: str | None
+    place: int
+    variants: Mapping[str, str]
+    repairs: Mapping[str, str]
+
+
+@functools.cache
+def words(group: str, name: str) -> Words:
+    """Words for a choice of ``predictor``, ``framework`` or ``estimation_code``."""
+    content = read_choice(f"{group}/report", name) or {}
+    label, place = content.get("label"), content.get("place", LAST)
+    return Words(
+        label=None if label is None else str(label),
+        place=place if isinstance(place, int) else LAST,
+        variants=_texts(content.get("variants")),
+        repairs=_texts(content.get("repairs")),
+    )
+
+
+def _texts(content: object) -> dict[str, str]:
+    if not isinstance(content, Mapping):
+        return {}
+    return {str(settings): str(said) for settings, said in content.items()}
+
+
+def place(framework: str) -> int:
+    """Of a framework among those of one predictor in a table."""
+    return words("framework", framework).place
+
+
+def variant_text(variant: Mapping[str, object]) -> str:
     """Deviating settings in one form: ``path=value``, sorted, joined by commas."""
     return ", ".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value)}"
@@ -44,17 +66,18 @@ def variant_text(variant: Mapping[str, Any]) -> str:
     )
 
 
-def deviations(run: Run) -> dict[str, Any]:
+def deviations(run: Run) -> dict[str, object]:
     """What the run does differently from the predictor's own experiment, by dotted path.
 
     A run's ``variant`` counts from the shipped defaults. Where the predictor's experiment departs
     from these (NAO's epochs, PINAT's published branches on NAS-Bench-201), following it is no
     deviation, and keeping to the defaults is one.
     """
-    return departures(run.benchmark, run.predictor, run.variant)
+    results = run.results
+    return departures(results.source.benchmark, results.predictor, results.variant)
 
 
-def departures(benchmark: str, predictor: str, variant: Mapping[str, Any]) -> dict[str, Any]:
+def departures(benchmark: str, predictor: str, variant: Mapping[str, object]) -> dict[str, object]:
     """:func:`deviations` of what a ``variant`` says."""
     own = recipe(benchmark, predictor)
     found = {
@@ -82,26 +105,37 @@ def method_name(
         trained_on_validation: whether it is the control of self-evolution.
     """
     name = predictor
-    if framework not in ("supervised", "one_shot"):
-        name += f" + {ABBREVIATIONS.get(framework, framework.replace('_', ' '))}"
+    label = words("framework", framework).label
+    if label != "":
+        name += f" + {framework.replace('_', ' ') if label is None else label}"
     if loss not in UNSAID_LOSSES:
         name += f" ({loss})"
     if trained_on_validation:
         name += ", control: n + validation labels"
-    return f"{name}, {_phrased(variant)}" if variant else name
+    return f"{name}, {_phrased(predictor, framework, variant)}" if variant else name
 
 
-def has_own_name(variant: str) -> bool:
+def has_own_name(predictor: str, framework: str, variant: str) -> bool:
     """Whether the settings make another method, rather than the same one under other settings."""
-    return variant != REPAIRED and _phrased(variant) != variant
+    repaired = variant in words("predictor", predictor).repairs
+    return not repaired and _phrased(predictor, framework, variant) != variant
 
 
-def _phrased(variant: str) -> str:
+def _phrased(predictor: str, framework: str, variant: str) -> str:
     """The settings, the known ones in words and first."""
     said = []
-    for settings, phrase in PHRASES.items():
+    for settings, phrase in _phrases(predictor, framework):
         rest = re.sub(rf"(^|, ){re.escape(settings)}(?=, |$)", "", variant)
         if rest != variant:
             said.append(phrase)
             variant = rest.removeprefix(", ")
     return ", ".join([*said, variant] if variant else said)
+
+
+def _phrases(predictor: str, framework: str) -> Iterator[tuple[str, str]]:
+    for chosen in (words("predictor", predictor), words("framework", framework)):
+        yield from chosen.variants.items()
+        yield from chosen.repairs.items()
+    for name in names_of("estimation_code/report"):
+        value = "null" if name == "none" else name
+        yield f"estimation_code={value}", words("estimation_code", name).label or name

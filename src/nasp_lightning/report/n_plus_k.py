@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nasp_lightning.error import NaspError, check_whole
-from nasp_lightning.report.regret import SearchRun
+from nasp_lightning.report.collect import SearchRun
 
 JOB = "n_plus_k"
 
@@ -30,8 +30,8 @@ def view_runs(
         NaspError: if no run has evaluated so many.
     """
     chosen = most_repeats(runs)
-    others = [run for run in chosen if run.content["search"] != JOB]
-    own = [run for run in chosen if run.content["search"] == JOB]
+    others = [run for run in chosen if run.results.search != JOB]
+    own = [run for run in chosen if run.results.search == JOB]
     if top_k:
         own = [cut for k in top_k for cut in cut_runs(own, k)]
     if fixed_n:
@@ -43,8 +43,10 @@ def most_repeats(runs: Sequence[SearchRun]) -> list[SearchRun]:
     """Of runs that differ in nothing but their repeats the longest, which holds the others'."""
     longest: dict[tuple[object, ...], SearchRun] = {}
     for run in sorted(runs, key=lambda run: -len(run.regret)):
-        names = ("benchmark", "dataset", "source", "family_hash", "data_hash", "labels", "seed")
-        longest.setdefault(tuple(run.content[name] for name in names), run)
+        results, source = run.results, run.results.source
+        data = (source.benchmark, source.dataset, source.source, source.data_hash)
+        key = (*data, results.family_hash, results.labels, results.origin.seed)
+        longest.setdefault(key, run)
     kept = {id(run) for run in longest.values()}
     return [run for run in runs if id(run) in kept]
 
@@ -56,27 +58,25 @@ def cut_runs(runs: Sequence[SearchRun], top_k: int) -> list[SearchRun]:
         NaspError: if all have, or K is no positive number.
     """
     check_whole("--top-k", top_k)
-    found = [_cut(run, top_k) for run in runs if run.content["settings"]["top_k"] >= top_k]
+    found = [_cut(run, top_k) for run in runs if run.setting("top_k") >= top_k]
     if not found:
         raise NaspError(f"--top-k {top_k}: no run of N + K has evaluated so many")
     return found
 
 
 def _cut(run: SearchRun, top_k: int) -> SearchRun:
-    settings = {**run.content["settings"], "top_k": top_k}
-    labels = settings["train_size"] + top_k
-    content = {
-        **run.content,
-        "settings": settings,
-        "labels": labels,
-        "family_hash": f"{run.content['family_hash']}-{top_k}",
-    }
-    return replace(run, content=content, regret=run.regret[:, :labels], best=run.best[:, :labels])
+    labels = run.setting("train_size") + top_k
+    results = replace(
+        run.results,
+        settings={**run.results.settings, "top_k": top_k},
+        labels=labels,
+        family_hash=f"{run.results.family_hash}-{top_k}",
+    )
+    return replace(run, results=results, regret=run.regret[:, :labels], best=run.best[:, :labels])
 
 
 def along_k(run: SearchRun) -> SearchRun:
     """A run as a curve of what was found after each of its K, from its N on."""
-    begin = run.content["settings"]["train_size"]
-    family = f"{run.content['family_hash']}-{begin}"
-    content = {**run.content, "anytime": True, "begin": begin, "family_hash": family}
-    return replace(run, content=content)
+    begin = run.setting("train_size")
+    family = f"{run.results.family_hash}-{begin}"
+    return replace(run, results=replace(run.results, anytime=True, family_hash=family), begin=begin)

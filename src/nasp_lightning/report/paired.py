@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.report.collect import SearchRun, collect
 from nasp_lightning.report.n_plus_k import JOB, view_runs
 from nasp_lightning.report.output import add_outputs, present
-from nasp_lightning.report.regret import SearchRun, find_searches
 from nasp_lightning.storage import csv_text
 
 FIELDS = (
@@ -55,23 +55,23 @@ def regrets(runs: Sequence[SearchRun], name: str) -> dict[Key, dict[int, Repeats
         NaspError: if it has no run, or two of the same repeats.
     """
     found: dict[Key, dict[int, Repeats]] = {}
-    own = [run for run in runs if run.content["search"] == JOB]
+    own = [run for run in runs if run.results.search == JOB]
     for run in own:
-        content, settings = run.content, run.content["settings"]
-        if content.get("name") != name:
+        origin, source = run.results.origin, run.results.source
+        if origin.name != name:
             continue
-        data = (content["benchmark"], content["dataset"], content["source"], content["data_hash"])
-        points = found.setdefault((*data, settings["top_k"]), {})
-        repeats = points.setdefault(settings["train_size"], {})
-        if (content["seed"], 0) in repeats:
+        data = (source.benchmark, source.dataset, source.source, source.data_hash)
+        points = found.setdefault((*data, run.setting("top_k")), {})
+        repeats = points.setdefault(run.setting("train_size"), {})
+        if (origin.seed, 0) in repeats:
             raise NaspError(
                 f"{run.folder} and another run named {name} have the same seed and "
-                f"{settings['train_size']} labels, and other settings: name one of the folders"
+                f"{run.setting('train_size')} labels, and other settings: name one of the folders"
             )
         final = enumerate(run.regret[:, -1].tolist())
-        repeats.update({(content["seed"], number): regret for number, regret in final})
+        repeats.update({(origin.seed, number): regret for number, regret in final})
     if not found:
-        have = ", ".join(sorted({str(run.content.get("name")) for run in own})) or "none"
+        have = ", ".join(sorted({str(run.results.origin.name) for run in own})) or "none"
         raise NaspError(f"no finished run of N + K is named {name!r}; there are {have}")
     return found
 
@@ -163,10 +163,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def make() -> tuple[str, str]:
-        found, damaged = find_searches(options.folders)
-        for folder, reason in damaged:
-            print(f"Left out: {folder}: {reason}.", file=sys.stderr)
-        runs = view_runs(found)
+        found = collect(options.folders)
+        for problem in found.problems:
+            if problem.kind == "damaged":
+                print(f"Left out: {problem.folder}: {problem.reason}.", file=sys.stderr)
+        runs = view_runs(found.searches)
         rows = [row for pair in options.pairs for row in compare(runs, *pair)]
         return to_markdown(rows), to_csv(rows)
 

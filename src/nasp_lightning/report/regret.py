@@ -7,28 +7,22 @@ but for N) are joined.
 
 from __future__ import annotations
 
-import json
 import math
-import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING
 
-from nasp_lightning.error import NaspError
-from nasp_lightning.report.figure.style import look, save_figure, styled_figure
+from nasp_lightning.report.collect import SearchRun
 from nasp_lightning.report.method import departures, variant_text
 from nasp_lightning.run.folder import stem
+from nasp_lightning.run.results import SearchResults
 from nasp_lightning.storage import csv_text
 
-if TYPE_CHECKING:  # the report starts without numpy
-    import numpy.typing as npt
+if TYPE_CHECKING:
     from rich.console import Console
 
-FORMAT = "nasp_lightning.search/1"
 MARKS = (50, 100, 150, 200)
-LEGEND_INSIDE = 6  # methods; the legend of more stands beside the figure
 SAME = 1e-9  # regret below which the best was found
 FIELDS = (
     *("method", "benchmark", "dataset", "source", "space_size", "labels", "repeats"),
@@ -37,22 +31,6 @@ FIELDS = (
     *("regret_low", "regret_high", "queried_codes", "code_labels"),
     *("found_best", "kendall_tau_mean", "kendall_tau_low", "kendall_tau_high"),
 )
-
-
-@dataclass(frozen=True)
-class SearchRun:
-    """One finished run of ``job=search``: its ``results.json`` and curves.
-
-    Attributes:
-        content: of ``results.json``.
-        regret: ``[R, L]`` regret of each repeat after each label.
-        best: ``[R, L]`` accuracy found, likewise.
-    """
-
-    folder: Path
-    content: dict[str, Any]
-    regret: npt.NDArray[Any]
-    best: npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -87,164 +65,127 @@ class Point:
 
 @dataclass(frozen=True)
 class Method:
-    """A strategy on a data set: what it is, and its points by rising number of labels."""
+    """A strategy on a data set: what it is, and its points by rising number of labels.
+
+    Attributes:
+        results: of one of its runs, for everything that they have in common.
+    """
 
     name: str
-    content: dict[str, Any]
+    results: SearchResults
     points: tuple[Point, ...]
 
     def at(self, labels: int) -> Point | None:
         """The point at exactly so many labels."""
         return next((point for point in self.points if point.labels == labels), None)
 
-
-def find_searches(folders: Sequence[Path]) -> tuple[list[SearchRun], list[tuple[Path, str]]]:
-    """Finished searches in folders, and those that are damaged, with the reason."""
-    runs: dict[tuple[str, int], SearchRun] = {}
-    damaged = []
-    for path in folders:
-        for file in sorted(path.rglob("results.json")) if path.is_dir() else [path]:
-            content = _content(file)
-            if content.get("format") != FORMAT:
-                continue
-            try:
-                run = read_search(file.parent, content)
-            except NaspError as error:
-                damaged.append((file.parent, str(error)))
-            else:
-                runs.setdefault((content["config_hash"], content["seed"]), run)
-    return list(runs.values()), damaged
+    @property
+    def panel(self) -> tuple[str, str, str, int]:
+        """Which table and figure it belongs to: benchmark, data set, source, size of the space."""
+        return panel(self.results)
 
 
-def _content(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}  # the other half of the report names it
-    return content if isinstance(content, dict) else {}
-
-
-def read_search(folder: Path, content: dict[str, Any]) -> SearchRun:
-    """One run with its curves.
-
-    Raises:
-        NaspError: if the curves are absent or damaged, or a field is missing.
-    """
-    import numpy as np
-
-    needed = ("config_hash", "family_hash", "seed", "anytime", "search", "predictor", "settings")
-    shown = ("benchmark", "dataset", "source", "space_size", "label_metric", "test_metric")
-    for name in (*needed, *shown, "best_reachable", "labels", "variant", "data_hash"):
-        if name not in content:
-            raise NaspError(f"no {name}")
-    try:
-        with np.load(folder / "curves.npz", allow_pickle=False) as file:
-            regret, best = file["regret"].astype(float), file["best"].astype(float)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise NaspError("curves.npz is absent or damaged") from error
-    if regret.ndim != 2 or not regret.size or regret.shape != best.shape:
-        raise NaspError("curves.npz is absent or damaged")
-    return SearchRun(folder, content, regret, best)
+def panel(results: SearchResults) -> tuple[str, str, str, int]:
+    """Benchmark, data set, source and size of the space: one table or figure for each."""
+    source = results.source
+    return source.benchmark, source.dataset, source.source, source.space_size
 
 
 def summarise_searches(runs: Sequence[SearchRun]) -> list[Method]:
     """Methods by benchmark and data set; seeds are put together, and budgets of one family."""
-
-    def family(run: SearchRun) -> tuple[str, ...]:
-        return (*_panel(run.content), run.content["family_hash"], run.content["data_hash"])
-
     methods = []
-    for _, group in groupby(sorted(runs, key=lambda run: tuple(map(str, family(run)))), key=family):
+    for _, group in groupby(sorted(runs, key=_family), key=_family):
         members = list(group)
-        content = members[0].content
-        methods.append(Method(_name(content), content, tuple(_points(members))))
-    named = [
-        (method.content["benchmark"], method.content["dataset"], method.name) for method in methods
+        results = members[0].results
+        methods.append(Method(_name(results), results, tuple(_points(members))))
+    named = [(*method.panel[:2], method.name) for method in methods]
+    told_apart = [
+        method
+        if named.count(identity) == 1
+        else replace(method, name=f"{method.name} [{method.results.family_hash[:6]}]")
+        for method, identity in zip(methods, named, strict=True)
     ]
-    return sorted(
-        (
-            method
-            if named.count(identity) == 1
-            else Method(f"{method.name} [{method.content['family_hash'][:6]}]", *_rest(method))
-            for method, identity in zip(methods, named, strict=True)
-        ),
-        key=lambda method: (*map(str, _panel(method.content)), method.name),
-    )
+    return sorted(told_apart, key=lambda method: (*map(str, method.panel), method.name))
 
 
-def _rest(method: Method) -> tuple[dict[str, Any], tuple[Point, ...]]:
-    return method.content, method.points
+def _family(run: SearchRun) -> tuple[str, ...]:
+    results = run.results
+    return (*map(str, panel(results)), results.family_hash, results.source.data_hash)
 
 
-def _panel(content: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(content[name] for name in ("benchmark", "dataset", "source", "space_size"))
-
-
-def _name(content: dict[str, Any]) -> str:
-    if content["search"] == "n_plus_k":  # variants have names of their own in its experiments
-        if content["anytime"]:
-            return f"{content['name']}, N={content['settings'].get('train_size', '?')}"
-        return f"{content['name']}, N+{content['settings'].get('top_k', '?')}"
-    name = str(content["search"])
-    evolution = content["settings"].get("evolution") or {}
-    if "_target_" in evolution:  # of a search over a predictor's score
+def _name(results: SearchResults) -> str:
+    settings = results.settings
+    if results.search == "n_plus_k":  # variants have names of their own in its experiments
+        if results.anytime:
+            return f"{results.origin.name}, N={settings.get('train_size', '?')}"
+        return f"{results.origin.name}, N+{settings.get('top_k', '?')}"
+    name = results.search
+    evolution = settings.get("evolution")
+    if isinstance(evolution, dict) and "_target_" in evolution:  # over a predictor's score
         name += f" {stem(evolution['_target_'])}"
-    if content["predictor"]:
-        name += f" {content['predictor']}"
-        if content.get("loss") not in (None, "mse"):
-            name += f" ({content['loss']})"
-    if not content["anytime"]:
-        name += f", N+{content['settings'].get('top_k', '?')}"
-    predictor = str(content["predictor"] or "")
-    own = departures(str(content["benchmark"]), predictor, content["variant"]) if predictor else {}
+    if results.predictor:
+        name += f" {results.predictor}"
+        if results.loss not in (None, "mse"):
+            name += f" ({results.loss})"
+    if not results.anytime:
+        name += f", N+{settings.get('top_k', '?')}"
+    if not results.predictor:
+        return name
+    own = departures(results.source.benchmark, results.predictor, results.variant)
     return f"{name}, {variant_text(own)}" if own else name
 
 
 def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
-    import numpy as np
-
-    from nasp_lightning.metric.functional import bootstrap_interval
-
     lengths = sorted({run.regret.shape[1] for run in runs})
-    anytime = bool(runs[0].content["anytime"])
-    begin = 1 + runs[0].content.get("begin", 0)
-    for labels in range(begin, lengths[-1] + 1) if anytime else lengths:
+    anytime = runs[0].results.anytime
+    for labels in range(1 + runs[0].begin, lengths[-1] + 1) if anytime else lengths:
         chosen = [
             run
             for run in runs
             if run.regret.shape[1] == labels or (anytime and run.regret.shape[1] > labels)
         ]
-        regret = np.concatenate([run.regret[:, labels - 1] for run in chosen])
-        best = np.concatenate([run.best[:, labels - 1] for run in chosen])
-        several = len(regret) > 1
-        yield Point(
-            labels,
-            len(regret),
-            float(regret.mean()),
-            float(regret.std(ddof=1)) if several else math.nan,
-            float(best.mean()),
-            float(best.std(ddof=1)) if several else math.nan,
-            None if anytime or not several else bootstrap_interval(regret),
-            *(_mean_of(chosen, "queried_codes"), _mean_of(chosen, "code_labels")),
-            float((regret <= SAME).mean()),
-            _mean_of(chosen, "kendall_tau_mean"),
-            _only(chosen, "kendall_tau_interval"),
-        )
+        yield _point(chosen, labels, alone=not anytime)
 
 
-def _only(runs: Sequence[SearchRun], name: str) -> tuple[float, float] | None:
-    """An interval of the results, where one run stands alone; several's cannot be put together."""
-    found = runs[0].content.get(name) if len(runs) == 1 else None
-    return None if found is None else (float(found[0]), float(found[1]))
+def _point(runs: Sequence[SearchRun], labels: int, alone: bool) -> Point:
+    """Runs after a number of labels; ``alone``: their only point, which has intervals."""
+    import numpy as np
+
+    from nasp_lightning.metric.functional import bootstrap_interval
+
+    regret = np.concatenate([run.regret[:, labels - 1] for run in runs])
+    best = np.concatenate([run.best[:, labels - 1] for run in runs])
+    several = len(regret) > 1
+    codes = [run.results.codes for run in runs]
+    return Point(
+        labels=labels,
+        repeats=len(regret),
+        regret_mean=float(regret.mean()),
+        regret_std=float(regret.std(ddof=1)) if several else math.nan,
+        best_mean=float(best.mean()),
+        best_std=float(best.std(ddof=1)) if several else math.nan,
+        interval=bootstrap_interval(regret) if alone and several else None,
+        codes=_mean_of(runs, [None if code is None else code.queried_codes for code in codes]),
+        code_labels=_mean_of(runs, [None if code is None else code.code_labels for code in codes]),
+        found_best=float((regret <= SAME).mean()),
+        tau=_mean_of(runs, [run.results.intervals.kendall_tau_mean for run in runs]),
+        tau_interval=_tau_interval(runs),
+    )
 
 
-def _mean_of(runs: Sequence[SearchRun], name: str) -> float | None:
-    """Mean over repeats of an entry of the results, None where a run lacks it."""
-    values = [run.content.get(name) for run in runs]
-    if any(value is None for value in values):
+def _tau_interval(runs: Sequence[SearchRun]) -> tuple[float, float] | None:
+    """Of the results, where one run stands alone; several's cannot be put together."""
+    found = runs[0].results.intervals.kendall_tau_interval if len(runs) == 1 else None
+    return None if found is None else (found[0], found[1])
+
+
+def _mean_of(runs: Sequence[SearchRun], values: Sequence[float | None]) -> float | None:
+    """Mean over repeats of a value of each run, None where a run lacks it."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return None
     repeats = [len(run.regret) for run in runs]
-    weighted = sum(float(value or 0) * count for value, count in zip(values, repeats, strict=True))
+    weighted = sum(value * count for value, count in zip(known, repeats, strict=True))
     return weighted / sum(repeats)
 
 
@@ -253,12 +194,12 @@ def print_regret(methods: Sequence[Method], console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    for key, group in groupby(methods, key=lambda method: _panel(method.content)):
+    for key, group in groupby(methods, key=lambda method: method.panel):
         listed = list(group)
-        content = listed[0].content
+        results = listed[0].results
         table = Table(
             title=f"{key[0]}, {key[1]}, source {key[2]} ({key[3]} architectures): regret in points "
-            f"of {content['test_metric']}, best reachable {100 * content['best_reachable']:.2f} %"
+            f"of {results.test_metric}, best reachable {100 * results.best_reachable:.2f} %"
         )
         table.add_column("search")
         marks = _marks(listed)
@@ -279,10 +220,8 @@ def print_regret(methods: Sequence[Method], console: Console) -> None:
 
 def _marks(methods: Sequence[Method]) -> list[int]:
     """Numbers of labels that a table has columns for."""
-    own = [point.labels for item in methods if not item.content["anytime"] for point in item.points]
-    return sorted(
-        {*own} if all(not item.content["anytime"] for item in methods) else {*MARKS, *own}
-    )
+    own = [point.labels for item in methods if not item.results.anytime for point in item.points]
+    return sorted({*own} if all(not item.results.anytime for item in methods) else {*MARKS, *own})
 
 
 def _shown(point: Point | None) -> str:
@@ -298,123 +237,21 @@ def regret_csv(methods: Sequence[Method]) -> str:
     """Every method at :data:`MARKS` and at its own budgets, unrounded; accuracies are fractions."""
     lines: list[list[object]] = []
     for method in methods:
-        content = method.content
+        results = method.results
         for point in method.points:
-            between = content["anytime"] and point.labels not in MARKS
+            between = results.anytime and point.labels not in MARKS
             if between and point is not method.points[-1]:
                 continue
             numbers = (point.regret_mean, point.regret_std, point.error)
-            found = (point.best_mean, point.best_std, content["best_reachable"])
+            found = (point.best_mean, point.best_std, results.best_reachable)
             lines.append(
                 [
-                    *(method.name, *_panel(content), point.labels, point.repeats),
+                    *(method.name, *method.panel, point.labels, point.repeats),
                     *("" if math.isnan(value) else repr(value) for value in (*numbers, *found)),
-                    *(content["label_metric"], content["test_metric"]),
+                    *(results.label_metric, results.test_metric),
                     *(("", "") if point.interval is None else map(repr, point.interval)),
                     *(point.codes, point.code_labels, point.found_best, point.tau),
                     *(("", "") if point.tau_interval is None else map(repr, point.tau_interval)),
                 ]
             )
     return csv_text(FIELDS, lines)
-
-
-def plot_regret(methods: Sequence[Method], folder: Path, logarithmic: bool = False) -> list[Path]:
-    """Write ``<benchmark>_<dataset>_<source>_<size>_regret.png`` and ``.svg``.
-
-    Lines are means over repeats, bands one standard error; marks are budgets of strategies that
-    cannot be stopped before, with 95 % bootstrap intervals, those of one budget side by side.
-
-    Args:
-        methods: of :func:`summarise_searches`.
-        folder: where to.
-        logarithmic: both axes, instead of linear ones.
-
-    Raises:
-        NaspError: if matplotlib is not installed or the folder cannot be written.
-    """
-    names = list(dict.fromkeys(method.name for method in methods))  # one colour in all figures
-    written = []
-    for key, panel in groupby(methods, key=lambda method: _panel(method.content)):
-        group = list(panel)
-        with styled_figure(7.2 if len(group) <= LEGEND_INSIDE else 10.4, 4.6) as figure:
-            _draw(figure, group, names, logarithmic)
-            written += save_figure(figure, folder, f"{'_'.join(map(str, key))}_regret")
-    return written
-
-
-def _draw(figure: Any, methods: Sequence[Method], names: Sequence[str], logarithmic: bool) -> None:
-    axes = figure.subplots()
-    if logarithmic:
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-    marks = [method for method in methods if not method.content["anytime"]]
-    for method in methods:
-        colour, marker, dashes = look(names.index(method.name))
-        labels = [point.labels for point in method.points]
-        means = [100 * point.regret_mean for point in method.points]
-        errors = [0.0 if math.isnan(p.error) else 100 * p.error for p in method.points]
-        if method.content["anytime"]:
-            axes.plot(labels, means, color=colour, ls=dashes, linewidth=1.6, label=method.name)
-            low = [mean - error for mean, error in zip(means, errors, strict=True)]
-            high = [mean + error for mean, error in zip(means, errors, strict=True)]
-            axes.fill_between(labels, low, high, color=colour, alpha=0.2, linewidth=0)
-        else:
-            bars: Any = errors
-            if all(point.interval is not None for point in method.points):
-                ends = [point.interval or (0.0, 0.0) for point in method.points]
-                bars = [
-                    [mean - 100 * low for mean, (low, _) in zip(means, ends, strict=True)],
-                    [100 * high - mean for mean, (_, high) in zip(means, ends, strict=True)],
-                ]
-            places = _places(method, marks, logarithmic)
-            style = {"marker": marker, "ls": dashes, "markersize": 6, "capsize": 2.5}
-            axes.errorbar(places, means, bars, color=colour, label=method.name, lw=1.2, **style)
-    _dress(axes, methods, logarithmic)
-    if len(methods) <= LEGEND_INSIDE:
-        axes.legend(frameon=False, fontsize=9)
-    else:
-        figure.legend(loc="outside right upper", frameon=False, fontsize=9)
-
-
-def _places(method: Method, marks: Sequence[Method], logarithmic: bool) -> list[float]:
-    """Where a method's marks stand: those of one budget side by side, in the middle at it."""
-    at: dict[int, list[Method]] = {}
-    for other in marks:
-        for point in other.points:
-            at.setdefault(point.labels, []).append(other)
-    gaps = [later - earlier for earlier, later in pairwise(sorted(at))]
-    step = min([0.012 * max(at), *(0.6 * gap / len(marks) for gap in gaps)])
-    places = []
-    for labels in (point.labels for point in method.points):
-        aside = at[labels].index(method) - (len(at[labels]) - 1) / 2
-        places.append(labels * 1.02**aside if logarithmic else labels + step * aside)
-    return places
-
-
-def _dress(axes: Any, methods: Sequence[Method], logarithmic: bool) -> None:
-    shown = [
-        100 * point.regret_mean
-        for method in methods
-        for point in method.points
-        if point.labels >= 10 or len(method.points) == 1
-    ]
-    if logarithmic:
-        from matplotlib.ticker import ScalarFormatter
-
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(ScalarFormatter())
-        positive = [value for value in shown if value > 0]
-        if positive:
-            axes.set_ylim(max(min(positive) / 1.5, 1e-3), 1.5 * max(positive))
-    elif shown:  # the first few labels would take most of the height
-        top = 1.1 * max(max(shown), 1e-3)
-        axes.set_ylim(-0.02 * top, top)
-    content = methods[0].content
-    axes.set_xlabel("labels")
-    axes.set_ylabel(f"regret (points of {content['test_metric'].replace('_', ' ')})")
-    axes.set_title(
-        f"{content['benchmark']}, {content['dataset']}: best reachable "
-        f"{100 * content['best_reachable']:.2f} %",
-        fontsize=11,
-    )
-    axes.grid(alpha=0.25, linewidth=0.6)

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nasp_lightning.report.collect import SCORES
-from nasp_lightning.report.summary import Row, missing_controls
+from nasp_lightning.report.row import Row, missing_controls
+from nasp_lightning.run.results import FitResults
 from nasp_lightning.storage import csv_text
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 HEADER = ("split", "method", "Kendall's tau", "seeds", "labels", "published", "difference")
 PAIRED = "over plain"  # too wide for a terminal of 80 columns
 RIGHT = {"Kendall's tau", "seeds", "labels", "published", PAIRED}
+PROTOCOL = (
+    *("epochs", "data_hash", "validation_size", "top_k"),
+    *("train_metric", "train_reduction", "test_metric", "test_reduction", "partial"),
+)
 NARROW = 78  # columns below which every cell of the terminal's table may be folded
 LEGEND = (
     "Kendall's tau: mean ± sample standard deviation over seeds. Labels: fitted on, + asked for "
@@ -191,19 +196,24 @@ def to_csv(rows: Sequence[Row]) -> str:
     return csv_text(list(records[0]), (record.values() for record in records)) if records else ""
 
 
-def _record(row: Row) -> Iterator[tuple[str, Any]]:
+def _record(row: Row) -> Iterator[tuple[str, object]]:
     run, published = row.run, row.published
-    for name in ("benchmark", "dataset", "source", "space_size", "split", "train_size"):
-        yield name, getattr(row, name)
-    for name in ("test_size", "method", "predictor", "framework", "loss"):
-        yield name, getattr(row, name)
+    results = None if run is None else run.results
+    yield "benchmark", row.benchmark
+    yield "dataset", row.dataset
+    yield "source", row.source
+    yield "space_size", row.space_size
+    yield "split", row.split
+    yield "train_size", row.train_size
+    yield "test_size", row.test_size
+    yield "method", row.method
+    yield "predictor", row.predictor
+    yield "framework", row.framework
+    yield "loss", row.loss
     yield "control", _yes(row.control)
-    yield "variant", json.dumps(run.variant, sort_keys=True) if run and run.variant else ""
-    for name in ("epochs", "data_hash", "validation_size", "top_k"):
-        yield name, getattr(run, name, None)
-    for name in ("train_metric", "train_reduction", "test_metric", "test_reduction"):
-        yield name, getattr(run, name, None)
-    yield "partial", _yes(run.partial) if run else None
+    variant = results.variant if results else {}
+    yield "variant", json.dumps(variant, sort_keys=True) if variant else ""
+    yield from zip(PROTOCOL, _protocol(results), strict=True)
     yield "n_seeds", len(row.seeds)
     yield "seeds", " ".join(map(str, row.seeds))
     yield "first_phase_seeds", row.first_phase_seeds
@@ -225,6 +235,19 @@ def _record(row: Row) -> Iterator[tuple[str, Any]]:
     yield "comparable", _yes(not row.reasons) if published and run else None
     yield "not_comparable_because", "; ".join(row.reasons) if run else None
     yield "difference", row.difference
+
+
+def _protocol(results: FitResults | None) -> tuple[object, ...]:
+    """Values of :data:`PROTOCOL`; None for a method that was not run."""
+    if results is None:
+        return (None,) * len(PROTOCOL)
+    return (
+        *(results.source.epochs, results.source.data_hash),
+        *(results.validation_size, results.scores.top_k),
+        *(results.train_metric, results.train_reduction),
+        *(results.test_metric, results.test_reduction),
+        _yes(results.source.partial),
+    )
 
 
 def budget(row: Row) -> float | None:

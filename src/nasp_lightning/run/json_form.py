@@ -76,6 +76,9 @@ def from_json(kind: type[T], content: Mapping[str, object]) -> T:
     for part, hint in _typed_fields(kind):
         if _is_part(hint):
             values[part.name] = from_json(hint, content)
+        elif (inner := _optional_part(hint)) is not None:
+            present = any(name in content for name, _, _ in keys_of(inner))
+            values[part.name] = from_json(inner, content) if present else None
         elif part.name in content:
             values[part.name] = _checked(part.name, content[part.name], hint)
         elif _may_be_null(hint) and not _has_default(part):
@@ -89,8 +92,9 @@ def keys_of(kind: type) -> Iterator[tuple[str, str, Key]]:
     """Name, type in words and meaning of each key of a dataclass, its parts' in their places."""
     hints = get_type_hints(kind, include_extras=True)
     for part, hint in _typed_fields(kind):
-        if _is_part(hint):
-            yield from keys_of(hint)
+        inner = hint if _is_part(hint) else _optional_part(hint)
+        if inner is not None:
+            yield from keys_of(inner)
             continue
         told = [item for item in get_args(hints[part.name]) if isinstance(item, Key)]
         yield part.name, _in_words(hint), told[0] if told else Key("")
@@ -108,6 +112,11 @@ def _may_be_null(hint: type) -> bool:
 
 def _is_part(hint: type) -> bool:
     return isinstance(hint, type) and issubclass(hint, Part)
+
+
+def _optional_part(hint: type) -> type | None:
+    """The part that a field holds or has None instead of."""
+    return next((item for item in get_args(hint) if _is_part(item)), None)
 
 
 def _has_default(part: Field[object]) -> bool:

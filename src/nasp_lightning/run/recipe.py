@@ -5,29 +5,46 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
+from nasp_lightning.run.choice import (
+    Settings,
+    choices,
+    default_choices,
+    names_of,
+    read_choice,
+)
+from nasp_lightning.run.variant import METHOD, parts, variant
 
-from nasp_lightning.run.variant import variant
-from nasp_lightning.shipped import conf_dir
-
-EXPERIMENTS = {"nasbench101": "nb101", "nasbench201": "nb201"}  # what their names begin with
 CODE = "estimation_code"
-TRAINING = ("optimizer", "scheduler", "trainer", "task", "data")
-GROUPS = ("predictor", "framework", "optimizer", "scheduler", "trainer", "task", "data")
 
 
 class Setting(NamedTuple):
     """A setting's value in the recipe, and what a run has that does not set it."""
 
-    value: Any
-    default: Any
+    value: object
+    default: object
+
+
+@functools.cache
+def experiments() -> Mapping[tuple[str, str], str]:
+    """Name of the experiment that trains a predictor by the book, by benchmark and predictor.
+
+    It is the one that is named after its predictor and fits it: ``nb101_nao`` chooses
+    ``benchmark=nasbench101`` and ``predictor=nao``.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for name in names_of("experiment"):
+        chosen = {**default_choices(), **choices(read_choice("experiment", name) or {})}
+        fits = chosen["job"] == default_choices()["job"]
+        if fits and name.endswith(f"_{chosen['predictor']}"):
+            found.setdefault((chosen["benchmark"], chosen["predictor"]), name)
+    return found
 
 
 @functools.cache
 def recipe(benchmark: str, predictor: str) -> Mapping[str, Setting]:
-    """What ``conf/experiment/<benchmark>_<predictor>.yaml`` changes, by dotted path.
+    """What the predictor's own experiment on a benchmark changes, by dotted path.
 
     NAO, say, is not published with this project's default optimizer and epochs: a run with
     NAO's own is a run by the book, and :func:`~.variant.variant` still lists them.
@@ -40,28 +57,18 @@ def recipe(benchmark: str, predictor: str) -> Mapping[str, Setting]:
         such as ``{"trainer.max_epochs": Setting(1000, 300)}``; empty where there is no such
         experiment. Values that another setting gives are left out.
     """
-    folder = conf_dir()
-    path = folder / "experiment" / f"{EXPERIMENTS.get(benchmark, benchmark)}_{predictor}.yaml"
-    if not path.is_file():
+    name = experiments().get((benchmark, predictor))
+    experiment = None if name is None else read_choice("experiment", name)
+    if experiment is None:
         return {}
-    experiment = yaml.safe_load(path.read_text(encoding="utf-8"))
-    root = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    shipped = {**_choices(root["defaults"]), "predictor": predictor}
-    chosen = {**shipped, **_choices(experiment["defaults"])}
-
-    def read(group: str, name: str) -> dict[str, Any]:
-        content = yaml.safe_load((folder / group / f"{name}.yaml").read_text(encoding="utf-8"))
-        return {group: content}
-
-    config: dict[str, Any] = {"benchmark": {"name": benchmark}}
-    defaults: dict[str, Any] = {}
-    for group in GROUPS:
-        config |= read(group, chosen[group])
-        config[group] |= experiment.get(group) or {}
-        defaults |= read(group, shipped[group])
+    chosen = {**default_choices(), **choices(experiment)}
+    shipped = {**parts(), "predictor": predictor}
+    config: dict[str, object] = {"benchmark": {"name": benchmark}}
+    for group in shipped:
+        config[group] = _changed(experiment, group, chosen[group])
     if chosen.get(CODE, "none") != "none":
-        config |= read(CODE, chosen[CODE])
-        config[CODE] |= experiment.get(CODE) or {}
+        config[CODE] = _changed(experiment, CODE, chosen[CODE])
+    defaults = {group: read_choice(group, shipped[group]) for group in shipped}
     return {
         setting: Setting(value, _at(defaults, setting))
         for setting, value in variant(config).items()
@@ -69,7 +76,7 @@ def recipe(benchmark: str, predictor: str) -> Mapping[str, Setting]:
     }
 
 
-def not_followed(benchmark: str, predictor: str, own: Mapping[str, Any]) -> str | None:
+def not_followed(benchmark: str, predictor: str, own: Settings) -> str | None:
     """A line for the user where a run trains a predictor otherwise than its own experiment does.
 
     Args:
@@ -77,31 +84,30 @@ def not_followed(benchmark: str, predictor: str, own: Mapping[str, Any]) -> str 
         predictor: such as ``nao``.
         own: the run's :func:`~.variant.variant`.
     """
+    training = set(parts()) - set(METHOD)
     other = [
         f"{name}={json.dumps(setting.value)}"
         for name, setting in recipe(benchmark, predictor).items()
-        if name.split(".")[0] in TRAINING and own.get(name, setting.default) != setting.value
+        if name.split(".")[0] in training and own.get(name, setting.default) != setting.value
     ]
     if not other:
         return None
-    experiment = f"{EXPERIMENTS.get(benchmark, benchmark)}_{predictor}"
     return (
         f"this run does not train predictor={predictor} as it was published: "
-        f"+experiment={experiment} has {', '.join(other)}"
+        f"+experiment={experiments()[benchmark, predictor]} has {', '.join(other)}"
     )
 
 
-def _choices(entries: list[Any]) -> dict[str, str]:
-    """Group and name of a defaults list's entries."""
+def _changed(experiment: Settings, group: str, name: str) -> dict[str, object]:
+    """A choice's settings with what the experiment changes of them."""
+    changes = experiment.get(group)
     return {
-        group.removeprefix("override /"): name
-        for entry in entries
-        if isinstance(entry, dict)
-        for group, name in entry.items()
+        **(read_choice(group, name) or {}),
+        **(changes if isinstance(changes, Mapping) else {}),
     }
 
 
-def _at(content: Any, path: str) -> Any:
+def _at(content: object, path: str) -> object:
     for name in path.split("."):
-        content = content.get(name) if isinstance(content, dict) else None
+        content = content.get(name) if isinstance(content, Mapping) else None
     return content

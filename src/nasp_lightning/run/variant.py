@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-import yaml
+from nasp_lightning.run.choice import Settings, default_choices, read_choice
+from nasp_lightning.run.folder import NOT_HASHED, stem
 
-from nasp_lightning.run.folder import stem
-from nasp_lightning.shipped import conf_dir
-
+# The parts that name a method: a run is compared with its own choice of them.
+METHOD = ("predictor", "framework")
+# Groups that are no parts of a method: they say on what it runs, and in which job.
+NO_PARTS = (*NOT_HASHED, "benchmark", "job", "estimation_code")
 # These name the method or the split and have columns of their own.
 NAMED_ELSEWHERE = {
     "data.train_size",
@@ -21,7 +23,17 @@ NAMED_ELSEWHERE = {
 NOT_COMPARED = ("network", "concurrent", "device", "folder", "images")
 
 
-def variant(config: dict[str, Any]) -> dict[str, Any]:
+def parts() -> dict[str, str]:
+    """Groups of a method's parts and their default choices, the method's own groups first."""
+    chosen = {
+        group: name
+        for group, name in default_choices().items()
+        if group.partition("/")[0] not in NO_PARTS
+    }
+    return {**{group: chosen[group] for group in METHOD}, **chosen}
+
+
+def variant(config: Settings) -> dict[str, object]:
     """Settings that deviate from the defaults of the chosen parts, by their dotted path.
 
     Args:
@@ -30,58 +42,52 @@ def variant(config: dict[str, Any]) -> dict[str, Any]:
     Returns:
         such as ``{"predictor.positional_branch": False}``; empty for a run by the book.
     """
-    defaults = {
-        "predictor": stem(config["predictor"]["_target_"]),
-        "framework": stem(config["framework"]["_target_"]),
-        "optimizer": "adam",
-        "scheduler": "cosine",
-        "trainer": "default",
-        "task": "predictor",
-        "data": "architectures",
-        "space": config["benchmark"]["name"],
-    }
-    found: dict[str, Any] = {}
-    for group, name in defaults.items():
-        default = _load(group, name)
-        if default is not None and isinstance(config.get(group), dict):
-            _compare(group, config[group], default, found)
+    own = {group: stem(str(_group(config, group)["_target_"])) for group in METHOD}
+    space = {"space": str(_group(config, "benchmark")["name"])}  # a benchmark's has its name
+    found: dict[str, object] = {}
+    for group, name in {**parts(), **own, **space}.items():
+        default, settings = _load(group, name), config.get(group)
+        if default is not None and isinstance(settings, Mapping):
+            _compare(group, settings, default, found)
     found |= _code(config)
     return {path: value for path, value in found.items() if path not in NAMED_ELSEWHERE}
 
 
-def _code(config: dict[str, Any]) -> dict[str, Any]:
+def _group(config: Settings, group: str) -> Settings:
+    settings = config[group]
+    assert isinstance(settings, Mapping), group
+    return settings
+
+
+def _code(config: Settings) -> dict[str, object]:
     """The Estimation Code, which a run by the book has none of, and what is changed of it."""
     code = config.get("estimation_code")
-    if not code or "_target_" not in code:  # what an experiment has set, with estimation_code=none
+    # what an experiment has set, with estimation_code=none
+    if not isinstance(code, Mapping) or "_target_" not in code:
         return {}
     name = stem(code["_target_"])
-    found: dict[str, Any] = {"estimation_code": name}
+    found: dict[str, object] = {"estimation_code": name}
     kept = {key: item for key, item in code.items() if key not in NOT_COMPARED}
-    default = _load("estimation_code", name, with_defaults=True)
+    default = read_choice("estimation_code", name)
     if default is not None:
         _compare("estimation_code", kept, default, found)
-    if code.get("network"):
-        network = stem(code["network"]["_target_"])
-        _compare("estimation_code.network", code["network"], _load("network", network) or {}, found)
+    network = code.get("network")
+    if network:
+        default = _load("network", stem(network["_target_"])) or {}
+        _compare("estimation_code.network", network, default, found)
     return found
 
 
-def _load(group: str, name: str, with_defaults: bool = False) -> dict[str, Any] | None:
-    path = conf_dir() / group / f"{name}.yaml"
-    if not path.is_file():
-        return None  # a part of the user's own: it has its own name
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or ("defaults" in content and not with_defaults):
-        return None
-    return content
+def _load(group: str, name: str) -> Settings | None:
+    """The default settings of a choice; None for one of the user's, or one that varies another."""
+    content = read_choice(group, name)
+    return None if content is None or "defaults" in content else content
 
 
-def _compare(
-    path: str, value: dict[str, Any], default: dict[str, Any], found: dict[str, Any]
-) -> None:
+def _compare(path: str, value: Settings, default: Settings, found: dict[str, object]) -> None:
     for key, item in value.items():
         expected = default.get(key)
-        if isinstance(item, dict) and isinstance(expected, dict):
+        if isinstance(item, Mapping) and isinstance(expected, Mapping):
             _compare(f"{path}.{key}", item, expected, found)
         elif item != expected and not (isinstance(expected, str) and "${" in expected):
             found[f"{path}.{key}"] = item

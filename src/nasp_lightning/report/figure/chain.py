@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.figure.style import COLOURS, save_figure, styled_figure
 
 if TYPE_CHECKING:  # the report starts without numpy and torch
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from nasp_lightning.array import Array
     from nasp_lightning.space.base import Space
     from nasp_lightning.space.chain import Box
@@ -52,7 +55,7 @@ def draw_chain(
         return save_figure(figure, folder, stem)
 
 
-def draw_boxes(figure: Any, boxes: Sequence[Box], kinds: Sequence[str], title: str = "") -> None:
+def draw_boxes(figure: Figure, boxes: Sequence[Box], kinds: Sequence[str], title: str = "") -> None:
     """Draw layers from left to right into an empty ``matplotlib.figure.Figure``.
 
     Args:
@@ -84,20 +87,20 @@ def draw_boxes(figure: Any, boxes: Sequence[Box], kinds: Sequence[str], title: s
     panel.set_axis_off()
 
 
-def _draw_box(panel: Any, place: int, box: Box, colour: str) -> None:
+def _draw_box(panel: Axes, place: int, box: Box, colour: str) -> None:
     from matplotlib.patches import Rectangle
 
     height, passes = max(LEAST, TALLEST * box.size), box.size == 0
-    look: dict[str, Any] = {"facecolor": colour}
-    if passes:
-        look = {"facecolor": "white", "linestyle": "--"}
     corner = (place - BOX / 2, -height / 2)
-    panel.add_patch(Rectangle(corner, BOX, height, edgecolor=colour, **look))
+    fill, line = ("white", "--") if passes else (colour, "-")
+    panel.add_patch(
+        Rectangle(corner, BOX, height, edgecolor=colour, facecolor=fill, linestyle=line)
+    )
     ink = colour if passes else "white"
     panel.text(place, 0, box.text, rotation=90, ha="center", va="center", color=ink, fontsize=7)
 
 
-def _brace(panel: Any, start: int, end: int, text: str) -> None:
+def _brace(panel: Axes, start: int, end: int, text: str) -> None:
     left, right = start - BOX / 2, end + BOX / 2
     panel.plot([left, left, right, right], [-1.15, -1.25, -1.25, -1.15], color="black", linewidth=1)
     panel.text((left + right) / 2, -1.33, text, ha="center", va="top", fontsize=7)

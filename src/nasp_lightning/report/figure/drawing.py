@@ -10,6 +10,8 @@ from nasp_lightning.report.figure.genotype import draw_genotype
 from nasp_lightning.report.figure.style import COLOURS, save_figure, styled_figure
 
 if TYPE_CHECKING:  # the report starts without numpy
+    from matplotlib.axes import Axes
+
     from nasp_lightning.array import Array
     from nasp_lightning.space.base import Space
 
@@ -75,7 +77,7 @@ def _rows(names: Sequence[str], stages: Sequence[int]) -> list[list[str]]:
     return rows
 
 
-def _chain(axes: Any, rows: Sequence[Sequence[str]], kinds: Sequence[str]) -> None:
+def _chain(axes: Axes, rows: Sequence[Sequence[str]], kinds: Sequence[str]) -> None:
     """One row of boxes for each stage; from left to right, from top to bottom."""
     for row, names in enumerate(rows):
         for place, name in enumerate(names):

@@ -8,12 +8,15 @@ cell's output.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from nasp_lightning.report.figure.style import COLOURS, save_figure, styled_figure
 from nasp_lightning.space.darts_genotype import EDGES, INPUTS, NODES, Cell, Genotype, parse
 
-TITLES = {"normal": "normal cell", "reduce": "reduction cell (inputs are halved)"}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TITLES = ("normal cell", "reduction cell (inputs are halved)")
 FILLS = {"sep": "#D6E6F4", "dil": "#D4EFE3", "max": "#FBE3CC", "avg": "#FBE3CC", "ski": "#EEEEEE"}
 _STEP = 1.0  # between an operation's column and the next
 _GAP = 1.6  # between a node's last operation and the next node's first
@@ -42,10 +45,11 @@ def draw_genotype(
     with styled_figure(9.5, 7.0) as figure:
         if title:
             figure.suptitle(title)
-        for place, (name, heading) in enumerate(TITLES.items()):
+        drawn = zip(TITLES, (cells.normal, cells.reduce), strict=True)
+        for place, (heading, cell) in enumerate(drawn):
             axes = figure.add_subplot(2, 1, 1 + place)
             axes.set_title(heading, loc="left")
-            _draw_cell(axes, getattr(cells, name))
+            _draw_cell(axes, cell)
         return save_figure(figure, folder, stem)
 
 
@@ -62,7 +66,7 @@ def columns() -> tuple[list[float], list[float]]:
     return operations, [operations[2 * node + 1] + 0.9 for node in range(NODES)]
 
 
-def _draw_cell(axes: Any, cell: Cell) -> None:
+def _draw_cell(axes: Axes, cell: Cell) -> None:
     taps, sums = columns()
     end = sums[-1] + 0.9
     starts = [0.0] * INPUTS + sums
@@ -90,12 +94,12 @@ def _draw_cell(axes: Any, cell: Cell) -> None:
     axes.set_axis_off()
 
 
-def _line(axes: Any, x: list[float], y: list[float], state: int) -> None:
+def _line(axes: Axes, x: list[float], y: list[float], state: int) -> None:
     axes.plot(x, y, color=COLOURS[state], linewidth=1.4, solid_joinstyle="round", zorder=1)
 
 
 def _label(
-    axes: Any, x: float, y: float, text: str, fill: str, edge: str = "#666666", shape: str = ""
+    axes: Axes, x: float, y: float, text: str, fill: str, edge: str = "#666666", shape: str = ""
 ) -> None:
     box = {"boxstyle": shape or "round,pad=0.25", "facecolor": fill, "edgecolor": edge}
     axes.text(x, y, text, ha="center", va="center", fontsize=8, bbox=box, zorder=3)

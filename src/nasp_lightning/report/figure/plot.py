@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nasp_lightning.report.figure.style import (
     COLOURS,
@@ -17,10 +17,13 @@ from nasp_lightning.report.figure.style import (
     save_figure,
     styled_figure,
 )
-from nasp_lightning.report.summary import Row
+from nasp_lightning.report.row import Row
 
 if TYPE_CHECKING:  # the report starts without numpy
-    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from nasp_lightning.array import Array
 
 WIDTH = 8.6  # of a figure, inches
 LETTERS = 100  # of a method's name in one line
@@ -80,7 +83,7 @@ def _figures(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield list(group)
 
 
-def _draw(figure: Any, rows: Sequence[Row]) -> None:
+def _draw(figure: Figure, rows: Sequence[Row]) -> None:
     test_sizes = sorted({row.test_size for row in rows}, key=lambda size: (size != "all", size))
     widths = [1 + len({r.train_size for r in rows if r.test_size == size}) for size in test_sizes]
     panels = figure.subplots(1, len(test_sizes), sharey=True, squeeze=False, width_ratios=widths)[0]
@@ -118,7 +121,7 @@ def _series(rows: Sequence[Row], methods: Sequence[str], slot: float = 0.0) -> I
         )
 
 
-def _draw_series(panel: Any, series: Series) -> None:
+def _draw_series(panel: Axes, series: Series) -> None:
     taus = [row.scores["kendall_tau"] for row in series.rows]
     panel.errorbar(
         [series.x(row, -0.2) for row in series.rows],
@@ -148,7 +151,7 @@ def _draw_series(panel: Any, series: Series) -> None:
             )
 
 
-def _dress(panel: Any, rows: Sequence[Row], test_size: str) -> None:
+def _dress(panel: Axes, rows: Sequence[Row], test_size: str) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator
 
     sizes = sorted({row.train_size for row in rows})
@@ -172,7 +175,7 @@ def _legend_columns(names: Iterable[str]) -> int:
     return max(1, min(3, int(WIDTH / longest)))
 
 
-def _legend(figure: Any, rows: Sequence[Row], methods: Sequence[str]) -> None:
+def _legend(figure: Figure, rows: Sequence[Row], methods: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
@@ -185,19 +188,31 @@ def _legend(figure: Any, rows: Sequence[Row], methods: Sequence[str]) -> None:
         )
         for series in _series(rows, methods)
     ]
-    hollow: Any = {"color": "0.3", "marker": "o", "markerfacecolor": "white", "linestyle": "none"}
     papers = [row for row in rows if row.published is not None]
-    if any(not row.reasons for row in papers):
-        handles.append(Line2D([], [], **hollow, label="published"))
-    if any(row.reasons for row in papers):
-        handles.append(Line2D([], [], **hollow, alpha=PALE, label="published, not comparable"))
+    for shown, opacity, label in (
+        (any(not row.reasons for row in papers), None, "published"),
+        (any(row.reasons for row in papers), PALE, "published, not comparable"),
+    ):
+        if shown:
+            handles.append(
+                Line2D(
+                    [],
+                    [],
+                    color="0.3",
+                    marker="o",
+                    markerfacecolor="white",
+                    linestyle="none",
+                    alpha=opacity,
+                    label=label,
+                )
+            )
     columns = _legend_columns(methods)
     figure.legend(
         handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )
 
 
-def scatter(predicted: npt.NDArray[Any], true: npt.NDArray[Any], title: str = "") -> Any:
+def scatter(predicted: Array, true: Array, title: str = "") -> Figure:
     """Predicted against true accuracy, as a figure that a notebook shows.
 
     Above 5,000 architectures hexagons coloured by their count take the place of points, so that

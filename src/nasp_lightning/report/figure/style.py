@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.storage import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette: told apart by colour-blind readers, yellow left out as too pale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("solid", "dashed", "dotted")
-STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "nasp_lightning",  # the same rows give the same file
-}
 
 
 def look(index: int) -> tuple[str, str, str]:
@@ -48,7 +44,7 @@ def require_matplotlib() -> None:
 
 
 @contextmanager
-def styled_figure(width: float, height: float) -> Iterator[Any]:
+def styled_figure(width: float, height: float) -> Iterator[Figure]:
     """An empty ``matplotlib.figure.Figure`` of that size in inches, drawn in the report's style.
 
     No window, no global state: pyplot is not used.
@@ -61,13 +57,21 @@ def styled_figure(width: float, height: float) -> Iterator[Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(
+        {
+            "font.size": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "svg.fonttype": "none",  # text stays text
+            "svg.hashsalt": "nasp_lightning",  # the same rows give the same file
+        }
+    ):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
 
 
-def save_figure(figure: Any, folder: Path, stem: str) -> list[Path]:
+def save_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
     """Write ``<stem>.png`` and ``<stem>.svg``, without a date; returns their paths.
 
     Raises:
