@@ -9,8 +9,8 @@ import pytest
 
 from nasp_lightning.job import train_network
 from nasp_lightning.shipped import conf_dir
-from tests.data.test_cifar import write_columns
 from tests.data.test_image_folder import write_folder
+from tests.image.test_cifar import write_columns
 from tests.tiny import compose_config
 
 RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))

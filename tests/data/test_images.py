@@ -12,8 +12,8 @@ from nasp_lightning.data.base import held_out_rows, random_labels
 from nasp_lightning.data.images import STATISTICS, ImageData
 from nasp_lightning.error import NaspError
 from nasp_lightning.image.cifar import load_cifar
-from tests.data.test_cifar import write_columns
 from tests.data.test_imagenet16 import write_batches
+from tests.image.test_cifar import write_columns
 
 
 @pytest.fixture(scope="module")

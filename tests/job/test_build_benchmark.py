@@ -18,7 +18,7 @@ from nasp_lightning.evaluator.training import Training
 from nasp_lightning.record.build import pack, read_build
 from nasp_lightning.run.folder import finished_results
 from nasp_lightning.space.tinynano import TinyNano
-from tests.data.test_cifar import write_columns
+from tests.image.test_cifar import write_columns
 from tests.tiny import compose_config, nasp
 
 CLOCKS = ("train_seconds", "code_seconds", "test_seconds")

@@ -19,7 +19,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.job import train_network
 from nasp_lightning.network.store import load_network
 from nasp_lightning.run.folder import config_hash
-from tests.data.test_cifar import write_columns
+from tests.image.test_cifar import write_columns
 from tests.tiny import compose_config, nasp
 
 fork = multiprocessing.get_context("fork")

@@ -15,7 +15,7 @@ from nasp_lightning.data.images import ImageData
 from nasp_lightning.error import NaspError
 from nasp_lightning.task.classifier import Classifier, check_loss, parameter_groups
 from nasp_lightning.task.schedule import cosine, linear
-from tests.data.test_cifar import write_columns
+from tests.image.test_cifar import write_columns
 
 
 class Tiny(nn.Module):
