@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.data.labels import (
+    Labels,
+    LabelScale,
     check_accuracies,
     mean_run,
     single_run,
@@ -58,3 +62,57 @@ def test_labels_that_are_all_unknown_are_refused() -> None:
 def test_an_unknown_reduction_is_named() -> None:
     with pytest.raises(NaspError, match=r"benchmark.reduction=median: choose single or mean"):
         training_labels(np.array([[0.5]]), "median", None)
+
+
+def table(*quantities: str) -> BenchmarkTable:
+    """Two runs of four architectures, of which the last one failed in both metrics."""
+    runs = {
+        "validation_accuracy": [[0.9, 0.8], [0.1, 0.7], [0.6, np.nan], [0.1, 0.1]],
+        "test_accuracy": [[0.8, 0.7], [0.2, 0.6], [0.5, np.nan], [0.1, 0.2]],
+    }
+    metrics = {f"cifar10/{name}/108": np.array(runs[name]) for name in quantities}
+    return BenchmarkTable("macro", np.zeros((4, 8), np.uint8), metrics=metrics)
+
+
+def test_labels_are_of_validation_and_truth_of_test() -> None:
+    both = table("validation_accuracy", "test_accuracy")
+    labels = Labels.read(both, "cifar10", 108, "single", failed_below=0.2)
+    assert labels.both
+    assert (labels.label_metric, labels.test_metric) == ("validation_accuracy", "test_accuracy")
+    assert labels.test_reduction == "mean"
+    np.testing.assert_allclose(labels.training(), [0.9, 0.7, 0.6, np.nan])
+    np.testing.assert_allclose(labels.answers(), [0.9, 0.7, 0.6, 0.1])
+    np.testing.assert_allclose(labels.truth(), [0.75, 0.6, 0.5, 0.15])  # a failed run left out
+    np.testing.assert_array_equal(labels.truth(), labels.mean_test())
+
+
+@pytest.mark.parametrize("quantity", ["validation_accuracy", "test_accuracy"])
+def test_one_metric_is_label_and_truth(quantity: str) -> None:
+    labels = Labels.read(table(quantity), "cifar10", 108, "single", failed_below=0.3)
+    assert labels.label_metric == labels.test_metric == quantity
+    assert not labels.both
+    assert labels.test_reduction == "single"
+    np.testing.assert_array_equal(labels.truth(), labels.runs[:, 0])  # failed ones among them
+    np.testing.assert_allclose(labels.mean_test()[1], labels.runs[1, 1])
+
+
+def test_a_table_without_such_an_accuracy_is_one_sentence() -> None:
+    one = table("test_accuracy")
+    with pytest.raises(NaspError, match=r"benchmark\.dataset=mnist: this source has cifar10"):
+        Labels.read(one, "mnist", 108)
+    with pytest.raises(
+        NaspError, match=r"benchmark.epochs=36: .* it has cifar10/test_accuracy/108"
+    ):
+        Labels.read(one, "cifar10", 36)
+
+
+def test_a_scale_leads_there_and_back() -> None:
+    accuracies = np.array([0.7, 0.8, 0.9])
+    scale = LabelScale.of(accuracies)
+    assert (scale.mean, scale.deviation) == (accuracies.mean(), accuracies.std())
+    normal = scale.normalise(accuracies)
+    assert normal.mean() == pytest.approx(0)
+    assert normal.std() == pytest.approx(1)
+    np.testing.assert_allclose(scale.restore(normal), accuracies)
+    assert LabelScale.of(np.array([0.5, 0.5])) == LabelScale(0.5, 1.0)
+    torch.testing.assert_close(scale.restore(torch.from_numpy(normal)), torch.tensor(accuracies))

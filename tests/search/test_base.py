@@ -86,3 +86,10 @@ def test_failed_architectures_are_not_fitted():
     table.failed_below = 0.99
     with pytest.raises(NaspError, match="0 of 30 labelled architectures can be fitted"):
         fit_labelled(surrogate, table, np.random.default_rng(0))
+
+
+def test_what_a_strategy_needs_is_told_by_its_class():
+    assert not Search.needs_predictor
+    assert [kind.needs_posterior for kind in (RandomSearch, Ranking, BONAS)] == [False, False, True]
+    assert RandomSearch(5).caps is None
+    assert NSGA2(20).caps.limits == {}

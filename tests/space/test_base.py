@@ -9,7 +9,16 @@ import torch
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.space import base
-from nasp_lightning.space.base import Graphs, Space
+from nasp_lightning.space.base import (
+    Architecture,
+    Graphs,
+    Indexed,
+    Keyed,
+    Listed,
+    Space,
+    stacked,
+    unstacked,
+)
 from tests.tiny import space, tiny_table
 
 
@@ -87,3 +96,36 @@ def test_every_space_keeps_the_protocol(kind: type[Space]) -> None:
 def test_the_tiny_benchmark_is_of_its_space() -> None:
     table = tiny_table(20)
     space().validate(table.operations, table.adjacency)
+
+
+def test_architectures_are_stacked_and_unstacked() -> None:
+    operations = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    adjacency = np.zeros((2, 3, 3), dtype=np.uint8)
+    assert unstacked(operations)[1].adjacency is None
+    assert stacked(unstacked(operations))[1] is None
+    for before, after in zip(
+        (operations, adjacency), stacked(unstacked(operations, adjacency)), strict=True
+    ):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("kind", every_space(), ids=lambda kind: kind.name)
+def test_what_a_space_can_is_told_by_its_type(kind: type[Space]) -> None:
+    member = kind()
+    operations, adjacency = member.sample(np.random.default_rng(0), 5)
+    item = unstacked(operations, adjacency)[0]
+    assert member.size is None or member.size > 0
+    assert isinstance(member.from_string(member.to_string(*item)), Architecture)
+    assert isinstance(member.mutate(np.random.default_rng(0), *item), Architecture)
+    if isinstance(member, Keyed):
+        assert item.adjacency is not None
+        assert member.key(item.operations, item.adjacency).shape == (16,)
+    if isinstance(member, Indexed):
+        assert member.index_of(operations).shape == (5,)
+    if isinstance(member, Listed):
+        assert len(member.members()[0]) == member.size
+
+
+def test_a_space_without_layers_has_no_fair_sample() -> None:
+    with pytest.raises(NaspError, match="the space nasbench201 has no layers of choices"):
+        space().fair_sample(np.random.default_rng(0))

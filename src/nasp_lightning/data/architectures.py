@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
-from nasp_lightning.data.code_source import CodeSource as CodeSource
+from nasp_lightning.data.code_source import CodeSource
 from nasp_lightning.data.labels import Labels, LabelScale
 from nasp_lightning.data.proxies import extra_inputs
 from nasp_lightning.data.split import Indices, make_split

@@ -242,7 +242,7 @@ class NPlusK(Job[SearchResults]):
 
     def tell(self, results: SearchResults) -> None:
         """Print what was found beside what random search would have found in expectation."""
-        print_search(results.to_json(), self.folder)
+        print_search(results, self.folder)
 
 
 def plan_hashes(info: RunInfo) -> tuple[str, str]:

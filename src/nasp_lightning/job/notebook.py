@@ -66,11 +66,16 @@ def fit_predictor(
         *to_words(overrides),
         *to_words(groups),
     ]
-    config = compose_config(words, config_dir)
+    info = RunInfo.of(compose_config(words, config_dir))
+    return _fit_beside(info, None if folder is None else Path(str(folder)), table)
+
+
+def _fit_beside(info: RunInfo, folder: Path | None, table: BenchmarkTable) -> Fit:
+    """Fit in the caller's process, which keeps its threads, and in a folder of its own."""
     threads = torch.get_num_threads()
     temporary = Path(tempfile.mkdtemp(prefix="nasp_")) if folder is None else None
     try:
-        fit = fit_and_rank(RunInfo.of(config), temporary or Path(str(folder)), table)
+        fit = fit_and_rank(info, temporary or Path(str(folder)), table)
     except BaseException as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -161,7 +161,7 @@ class SearchJob(Job[SearchResults]):
 
     def tell(self, results: SearchResults) -> None:
         """Print what was found beside what random search would have found in expectation."""
-        print_search(results.to_json(), self.folder)
+        print_search(results, self.folder)
 
 
 def search_hashes(info: RunInfo) -> tuple[str, str]:

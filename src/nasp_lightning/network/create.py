@@ -10,12 +10,12 @@ Example:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.network.build import build_network, build_space, options_of
@@ -174,15 +174,23 @@ def export_onnx(
         onnx.checker.check_model(content)
         temporary.write_bytes(content)
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        largest = 0.0
-        for images in batches:
-            with torch.no_grad():
-                expected = network(images)
+
+        def run(images: Tensor) -> Tensor:
             (found,) = session.run(None, {"images": images.numpy()})
-            largest = max(largest, float((torch.from_numpy(found) - expected).abs().max()))
+            return torch.from_numpy(found)
+
+        largest = _difference(network, run, batches)
         if not largest <= tolerance:
             raise NaspError(
                 f"{path}: the ONNX file's logits differ from the module's by {largest:.2g}, more "
                 f"than {tolerance:.2g}: it was not kept"
             )
     return largest
+
+
+def _difference(
+    network: nn.Module, other: Callable[[Tensor], Tensor], batches: Sequence[Tensor]
+) -> float:
+    """The largest difference of a logit between a module and another form of it."""
+    with torch.no_grad():
+        return max(float((other(images) - network(images)).abs().max()) for images in batches)

@@ -83,9 +83,8 @@ class Head(nn.Module):
 
 
 class MobileNetOptions(NormOptions, total=False):
-    """Options of :class:`MobileNetNetwork`."""
+    """Options of :class:`MobileNetNetwork`, beside its space."""
 
-    space: Space | None
     classes: int
     dropout: float
     activation: str
@@ -144,14 +143,15 @@ class MobileNetNetwork(nn.Module):
         initialise(self, initialisation)
 
     @classmethod
-    def from_string(cls, text: str, **options: Unpack[MobileNetOptions]) -> MobileNetNetwork:
+    def from_string(
+        cls, text: str, space: Space | None = None, **options: Unpack[MobileNetOptions]
+    ) -> MobileNetNetwork:
         """The network of an architecture in the space's text.
 
         Raises:
             NaspError: if the text is no architecture of the space.
         """
-        chosen = checked_space(options.get("space"))
-        return cls(*chosen.from_string(text), **options)
+        return cls(*checked_space(space).from_string(text), space=space, **options)
 
     @classmethod
     def costs(

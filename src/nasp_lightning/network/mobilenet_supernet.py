@@ -72,7 +72,6 @@ class MobileNetSupernet(Supernet):
         self.space = checked_space(space)
         check_options(classes, dropout)
         self.options: MobileNetOptions = {
-            "space": self.space,
             "classes": classes,
             "dropout": dropout,
             "activation": activation,
@@ -105,7 +104,7 @@ class MobileNetSupernet(Supernet):
 
     def subnet(self, operations: Array, adjacency: Array | None = None) -> MobileNetNetwork:
         """The architecture as a :class:`MobileNetNetwork` with copies of its weights."""
-        network = on_meta(MobileNetNetwork, operations, adjacency, **self.options)
+        network = on_meta(MobileNetNetwork, operations, adjacency, space=self.space, **self.options)
         shared, codes = self.state_dict(), np.asarray(operations).tolist()
         copies = {
             name: shared[_shared_name(name, codes)].detach().clone()
@@ -121,7 +120,9 @@ class MobileNetSupernet(Supernet):
 
         Images have ``image`` pixels in height and width; None: the space's number.
         """
-        return MobileNetNetwork.costs(operations, adjacency, image, **self.options)
+        return MobileNetNetwork.costs(
+            operations, adjacency, image, space=self.space, **self.options
+        )
 
 
 def _shared_name(name: str, codes: list[int]) -> str:

@@ -3,52 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from nasp_lightning.report.finished import cost_text
+from nasp_lightning.run.results import SearchResults
 
 
-def print_search(results: dict[str, Any], folder: Path) -> None:
+def print_search(results: SearchResults, folder: Path) -> None:
     """Print what was found, beside what random search would have found in expectation."""
+    found, source = results.found, results.source
     table = Table(
-        title=f"{results['benchmark']} {results['dataset']}: {results['search']}"
-        + (f" with {results['predictor']}" if results["predictor"] else "")
+        title=f"{source.benchmark} {source.dataset}: {results.search}"
+        + (f" with {results.predictor}" if results.predictor else "")
     )
     for column in ("labels", "regret", "± standard error", "random search, expected"):
         table.add_column(column, justify="right")
-    for mark, values in results["regret_at"].items():
-        if not results["anytime"] and int(mark) != results["labels"]:
+    for mark, at in found.regret_at.items():
+        if not results.anytime and int(mark) != results.labels:
             continue
-        error = (
-            ""
-            if values["std"] is None
-            else f"{100 * values['std'] / results['repeats'] ** 0.5:.3f}"
-        )
-        table.add_row(
-            mark, f"{100 * values['mean']:.3f}", error, f"{100 * values['random_expected']:.3f}"
-        )
+        error = "" if at.std is None else f"{100 * at.std / results.repeats**0.5:.3f}"
+        table.add_row(mark, f"{100 * at.mean:.3f}", error, f"{100 * at.random_expected:.3f}")
     console = Console(width=None if Console().is_terminal else 110)
     console.print(table)
-    spread = results["best_found_std"]
+    spread = found.best_found_std
     console.print(
-        f"mean test accuracy of what was found: {100 * results['best_found_mean']:.2f}"
+        f"mean test accuracy of what was found: {100 * found.best_found_mean:.2f}"
         + ("" if spread is None else f" ± {100 * spread:.2f}")
-        + f" %; best reachable: {100 * results['best_reachable']:.2f} %",
+        + f" %; best reachable: {100 * results.best_reachable:.2f} %",
         highlight=False,
     )
     console.print(
-        f"{results['repeats']} repeats of {results['labels']} labels, "
-        f"{results['wall_seconds_mean']:.2f} s each",
+        f"{results.repeats} repeats of {results.labels} labels, "
+        f"{found.wall_seconds_mean:.2f} s each",
         highlight=False,
     )
-    if results["training_seconds_mean"] is not None:
-        hours = results["training_seconds_mean"] / 3600
+    if found.training_seconds_mean is not None:
+        hours = found.training_seconds_mean / 3600
         console.print(
             f"training that a repeat would have cost: {hours:,.0f} hours", highlight=False
         )
-    if results.get("queried_codes"):
-        console.print(f"in the mean, {cost_text(results)}", highlight=False)
+    if results.codes is not None and results.codes.queried_codes:
+        console.print(f"in the mean, {cost_text(results.to_json())}", highlight=False)
     console.print(f"results: {folder / 'results.json'}", highlight=False, soft_wrap=True)

@@ -33,35 +33,35 @@ def parts() -> dict[str, str]:
     return {**{group: chosen[group] for group in METHOD}, **chosen}
 
 
-def variant(config: Settings) -> dict[str, object]:
+def variant(groups: Settings) -> dict[str, object]:
     """Settings that deviate from the defaults of the chosen parts, by their dotted path.
 
     Args:
-        config: resolved config.
+        groups: settings of each config group, resolved.
 
     Returns:
         such as ``{"predictor.positional_branch": False}``; empty for a run by the book.
     """
-    own = {group: stem(str(_group(config, group)["_target_"])) for group in METHOD}
-    space = {"space": str(_group(config, "benchmark")["name"])}  # a benchmark's has its name
+    own = {group: stem(str(_group(groups, group)["_target_"])) for group in METHOD}
+    space = {"space": str(_group(groups, "benchmark")["name"])}  # a benchmark's has its name
     found: dict[str, object] = {}
     for group, name in {**parts(), **own, **space}.items():
-        default, settings = _load(group, name), config.get(group)
+        default, settings = _load(group, name), groups.get(group)
         if default is not None and isinstance(settings, Mapping):
             _compare(group, settings, default, found)
-    found |= _code(config)
+    found |= _code(groups)
     return {path: value for path, value in found.items() if path not in NAMED_ELSEWHERE}
 
 
-def _group(config: Settings, group: str) -> Settings:
-    settings = config[group]
+def _group(groups: Settings, group: str) -> Settings:
+    settings = groups[group]
     assert isinstance(settings, Mapping), group
     return settings
 
 
-def _code(config: Settings) -> dict[str, object]:
+def _code(groups: Settings) -> dict[str, object]:
     """The Estimation Code, which a run by the book has none of, and what is changed of it."""
-    code = config.get("estimation_code")
+    code = groups.get("estimation_code")
     # what an experiment has set, with estimation_code=none
     if not isinstance(code, Mapping) or "_target_" not in code:
         return {}

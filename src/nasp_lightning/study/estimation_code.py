@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from nasp_lightning.array import Array
-from nasp_lightning.data.architectures import ArchitectureData, CodeSource
+from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.data.code_source import CodeSource
 from nasp_lightning.error import NaspError
 from nasp_lightning.estimation_code.base import EstimationCode
 from nasp_lightning.predictor.base import ClassicalPredictor, GradientPredictor, Predictor
