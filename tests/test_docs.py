@@ -249,3 +249,13 @@ def test_citation_names_this_version() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / ".github").rglob("*.yml")), ids=name)
 def test_forms_and_workflows_are_yaml(path: Path) -> None:
     assert isinstance(yaml.safe_load(read(path)), dict)
+
+
+def test_the_keys_of_results_are_those_of_the_code() -> None:
+    spec = importlib.util.spec_from_file_location("results_keys", ROOT / "docs/results_keys.py")
+    assert spec is not None
+    assert spec.loader is not None
+    keys = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(keys)
+    page = keys.PAGE.read_text(encoding="utf-8")
+    assert keys.renewed(page) == page, "run python docs/results_keys.py"
