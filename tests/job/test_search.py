@@ -190,7 +190,7 @@ def test_every_experiment_composes(experiment: str):
     assert config["name"].startswith(experiment)
     strategy = job.make_strategy(RunInfo.of(config).component("search"))
     assert strategy.labels in (40, 200)  # ranking: 20 of the tiny data + 20
-    assert job.count_repeats(config) >= 1
+    assert job.count_repeats(config["search"]["repeats"]) >= 1
 
 
 def test_command_line(tmp_path: Path):

@@ -1,1 +1,1 @@
-"""Ranking metrics: pure functions in ``functional``, torchmetrics classes in ``ranking``."""
+"""Measures of rankings and fronts: pure functions."""

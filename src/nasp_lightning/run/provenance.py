@@ -13,7 +13,6 @@ PACKAGES = (
     "lightning",
     "hydra-core",
     "omegaconf",
-    "torchmetrics",
     "numpy",
     "scipy",
     "scikit-learn",
