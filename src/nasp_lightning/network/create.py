@@ -159,18 +159,7 @@ def export_onnx(
     generator = torch.Generator().manual_seed(0)
     batches = [torch.randn(count, 3, side, side, generator=generator) for count in (1, 3)]
     with atomic_path(Path(path)) as temporary:
-        program = torch.onnx.export(
-            network,
-            (batches[1],),
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            opset_version=opset,
-            dynamo=True,
-            verbose=False,
-        )
-        assert program is not None
-        content = program.model_proto.SerializeToString()
+        content = _onnx_program(network, batches[1], opset)
         onnx.checker.check_model(content)
         temporary.write_bytes(content)
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -194,3 +183,20 @@ def _difference(
     """The largest difference of a logit between a module and another form of it."""
     with torch.no_grad():
         return max(float((other(images) - network(images)).abs().max()) for images in batches)
+
+
+def _onnx_program(network: nn.Module, images: Tensor, opset: int) -> bytes:
+    """A module as the content of an ONNX file, traced with images ``[B, 3, S, S]``, B free."""
+    program = torch.onnx.export(
+        network,
+        (images,),
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        opset_version=opset,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    content: bytes = program.model_proto.SerializeToString()
+    return content

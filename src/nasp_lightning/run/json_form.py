@@ -151,10 +151,7 @@ def _checked(name: str, value: object, hint: type) -> object:
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         if math.isfinite(value):
             return float(value)
-    elif isinstance(value, bool):
-        if hint is bool:
-            return value
-    elif origin is None and isinstance(value, hint):
+    elif origin is None and isinstance(value, hint) and isinstance(value, bool) <= (hint is bool):
         return value
     raise NaspError(f"{name} is {str(value)[:60]!r}, which is not {_in_words(hint)}")
 
