@@ -137,6 +137,6 @@ def test_without_wandb_the_remedy_is_named(tmp_path: Path, monkeypatch: Any) -> 
     def missing(**settings: Any) -> None:
         raise ModuleNotFoundError("No module named 'wandb'")
 
-    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger", missing)
+    monkeypatch.setattr("nasp_lightning.logger.WandbLogger", missing)
     with pytest.raises(NaspError, match=r"pip install 'nasp-lightning\[wandb\]'"):
         wandb_logger(tmp_path, CONFIG)

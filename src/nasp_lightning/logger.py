@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
+from lightning.pytorch.loggers import Logger, WandbLogger
 
+from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
+from nasp_lightning.run.folder import Config, config_hash
+from nasp_lightning.run.results import FitResults
+from nasp_lightning.run.results_file import parse_results
 
 if TYPE_CHECKING:
     from nasp_lightning.data.architectures import ArchitectureData
@@ -22,13 +26,13 @@ SCATTER_POINTS = 2000  # more would only slow the page down
 
 def wandb_logger(
     folder: Path,
-    config: dict[str, Any],
+    config: Config,
     project: str = "nasp_lightning",
     mode: str = "online",
     group: str | None = None,
     tags: list[str] | None = None,
     entity: str | None = None,
-) -> Any:
+) -> WandbLogger:
     """A Lightning logger that writes to Weights & Biases.
 
     Args:
@@ -45,12 +49,6 @@ def wandb_logger(
     """
     if mode not in MODES:
         raise NaspError(f"logger.mode={mode}: choose online, offline or disabled")
-    try:
-        from lightning.pytorch.loggers import WandbLogger
-    except ImportError as error:
-        raise NaspError("logger=wandb needs: pip install 'nasp-lightning[wandb]'") from error
-    from nasp_lightning.run.folder import config_hash
-
     folder.mkdir(parents=True, exist_ok=True)
     try:
         return WandbLogger(
@@ -82,15 +80,20 @@ def closed_on_failure() -> Iterator[None]:
         raise
 
 
-def _open_run() -> Any:
+def _open_run() -> object:
     wandb = sys.modules.get("wandb")  # not imported: it takes seconds, and most runs do without
     return None if wandb is None else wandb.run
 
 
 def finish(
-    logger: Any, results: dict[str, Any], scores: npt.NDArray[Any], data: ArchitectureData
+    logger: Logger, results: Mapping[str, object], scores: Array, data: ArchitectureData
 ) -> None:
-    """Log the summary, the table and the scatter of predicted against true; close the run."""
+    """Log the summary, the table and the scatter of predicted against true; close the run.
+
+    Nothing happens for a logger of another kind.
+    """
+    if not isinstance(logger, WandbLogger):
+        return
     import wandb
 
     test = data.split.test
@@ -101,8 +104,8 @@ def finish(
     phases = wandb.Table(
         columns=["phase", "kendall_tau", "spearman", "queried_labels"],
         data=[
-            [name, values["kendall_tau"], values["spearman"], values["queried_labels"]]
-            for name, values in results["phases"].items()
+            [name, phase.scores.kendall_tau, phase.scores.spearman, phase.queried_labels]
+            for name, phase in parse_results(FitResults, results).phases.items()
         ],
     )
     run = logger.experiment
@@ -115,8 +118,10 @@ def finish(
     close(logger, results)
 
 
-def close(logger: Any, results: dict[str, Any]) -> None:
-    """Log the summary and close the run."""
+def close(logger: Logger, results: Mapping[str, object]) -> None:
+    """Log the summary and close the run; nothing happens for a logger of another kind."""
+    if not isinstance(logger, WandbLogger):
+        return
     import wandb
 
     plain = (int, float, str, bool)

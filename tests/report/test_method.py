@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from nasp_lightning.report import Row, collect_runs, summarise
-from nasp_lightning.report.method import deviations, method_name
+from nasp_lightning.report.method import deviations, method_name, place, words
+from nasp_lightning.run.choice import names_of
 from nasp_lightning.run.recipe import recipe
 from nasp_lightning.run.variant import variant
 from tests.report.conftest import WriteRun, self_evolution
@@ -145,3 +146,17 @@ def test_first_phase_and_control_of_nao(write_run: WriteRun, tmp_path: Path):
 )
 def test_names(words: tuple[str, ...], name: str):
     assert method_name(*words) == name
+
+
+@pytest.mark.parametrize("group", ["predictor", "framework", "estimation_code"])
+def test_what_is_named_is_a_choice(group: str):
+    papers_only = {"one_shot"}
+    for name in names_of(f"{group}/report"):
+        assert name in {*names_of(group), *papers_only}
+        named = words(group, name)
+        assert named.label is not None or named.variants or named.repairs
+
+
+def test_a_choice_without_words_has_its_own_name():
+    assert method_name("mine", "my_framework", "mse") == "mine + my framework"
+    assert place("my_framework") > place("self_evolution") > place("supervised")

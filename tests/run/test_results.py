@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.run.json_form import keys_of
+from nasp_lightning.run.json_form import from_json, keys_of, to_json
 from nasp_lightning.run.results import (
     BuildResults,
     Codes,
@@ -20,6 +21,12 @@ from nasp_lightning.run.results import (
     TableSource,
 )
 from nasp_lightning.run.results_file import JOBS, OtherFormatError, parse_results, read_results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    codes: Codes | None = None
+
 
 SCORES = Scores(
     kendall_tau=0.5,
@@ -102,6 +109,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         ({"seed": True}, "seed is 'True', which is not a whole number"),
         ({"seed": 1.5}, "seed is '1.5'"),
         ({"partial": "no"}, "partial is 'no', which is not true or false"),
+        ({"variant": [1]}, "variant is '\\[1\\]', which is not an object"),
         ({"phases": {"supervised": 3}}, "phases.supervised is '3'"),
         ({"format": "nasp_lightning.results/2"}, "results/2' is none of"),
         ({"format": None}, "None is none of"),
@@ -148,3 +156,10 @@ def test_every_key_says_what_it_means(kind: type[Results]) -> None:
     for name, words, key in keys_of(kind):
         if "(" not in words:  # an object of its own is described by its class
             assert key.meaning, name
+
+
+def test_a_part_that_may_be_absent_is_read_from_the_flat_file() -> None:
+    content = {**to_json(CODES), "queried_codes": 3.0}
+    assert from_json(Holder, content).codes == replace(CODES, queried_codes=3.0)
+    assert from_json(Holder, {}).codes is None
+    assert [name for name, _, _ in keys_of(Holder)] == [name for name, _, _ in keys_of(Codes)]

@@ -6,12 +6,13 @@ import io
 import random
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from nasp_lightning.storage import atomic_path
 
@@ -21,20 +22,40 @@ def checkpoint_path(folder: str | Path) -> Path:
     return Path(folder) / "checkpoint.ckpt"
 
 
-def random_states() -> dict[str, Any]:
+class RandomStates(TypedDict):
+    """States of every generator.
+
+    Attributes:
+        torch: of the CPU.
+        cuda: of each GPU.
+        numpy: name, keys ``[624]`` int64 and position of the legacy generator.
+        numpy_gauss: whether it holds a second Gaussian number, and that.
+        python: version, integers, and the Gaussian number that is held.
+    """
+
+    torch: Tensor
+    cuda: list[Tensor]
+    numpy: tuple[str, Tensor, int]
+    numpy_gauss: tuple[int, float]
+    python: tuple[int, list[int], float | None]
+
+
+def random_states() -> RandomStates:
     """States of every generator, as containers and tensors that load with ``weights_only``."""
-    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    state = np.random.get_state(legacy=True)  # noqa: NPY002
+    assert isinstance(state, tuple)  # a dict for other generators than the legacy one
+    name, keys, position, has_gauss, cached = state
     version, internal, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position],
-        "numpy_gauss": [has_gauss, cached],
-        "python": [version, list(internal), gauss],
+        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), position),
+        "numpy_gauss": (has_gauss, cached),
+        "python": (version, list(internal), gauss),
     }
 
 
-def restore_random_states(states: dict[str, Any]) -> None:
+def restore_random_states(states: RandomStates) -> None:
     """Put back what :func:`random_states` gave."""
     torch.set_rng_state(states["torch"])
     if states["cuda"] and torch.cuda.is_available():
@@ -50,7 +71,7 @@ class PlainFileIO(TorchCheckpointIO):
     """Writes a checkpoint where it is told to; Lightning's own goes through the system's /tmp."""
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+        self, checkpoint: dict[str, object], path: str | Path, storage_options: object = None
     ) -> None:
         """Write a checkpoint's file."""
         content = io.BytesIO()  # so that a full disk is an OSError
@@ -78,7 +99,7 @@ class ClockCheckpoint(Callback):
         self.every_seconds = every_seconds
         self.fit_seconds = 0.0
         self._since = self._last = time.monotonic()
-        self._pending: dict[str, Any] | None = None
+        self._pending: RandomStates | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let the trainer write into the run's folder only."""
@@ -120,7 +141,7 @@ class ClockCheckpoint(Callback):
         self.fit_seconds += now - self._since
         self._since = now
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Random states and the time spent."""
         self._count()
         return {"random_states": random_states(), "fit_seconds": self.fit_seconds}

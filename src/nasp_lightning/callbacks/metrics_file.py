@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
+from nasp_lightning.callbacks.monitor import Monitor
+from nasp_lightning.callbacks.reporting import reporting
 from nasp_lightning.storage import atomic_path, explain_os_error
 
 
 class MetricsFile(Callback):
     """Appends what was logged in each epoch to ``metrics.csv`` in the run's folder.
 
-    The task says which metrics (``metric_names``), what it knows of the epoch itself
-    (``epoch_values()``) and what the epoch is called (``phase_name``).
+    The task says which metrics, what it knows of the epoch itself, and what the epoch is called:
+    see :class:`~.reporting.Reporting`.
 
     Rows of epochs that a resumed run repeats are dropped first, so each epoch stands there once.
 
@@ -33,7 +35,7 @@ class MetricsFile(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the rows of the epochs before this one."""
-        self.columns = ("epoch", "phase", *pl_module.metric_names)  # type: ignore[misc]
+        self.columns = ("epoch", "phase", *reporting(pl_module).metric_names)
         self._writes = trainer.is_global_zero
         if not self._writes:
             return
@@ -51,8 +53,8 @@ class MetricsFile(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take this epoch's row."""
-        task: Any = pl_module
-        logged: dict[str, Any] = {**_monitored(trainer), **task.epoch_values()}
+        task = reporting(pl_module)
+        logged: dict[str, Tensor | float] = {**_monitored(trainer), **task.epoch_values()}
         phase = task.phase_name(trainer.current_epoch)
         last = trainer.current_epoch + 1 == trainer.max_epochs
         fresh = last or (trainer.current_epoch + 1) % self._every(trainer) == 0
@@ -67,7 +69,7 @@ class MetricsFile(Callback):
             self._flush()
 
     def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]
     ) -> None:
         """Write the epochs that a run resumed from this checkpoint will not repeat."""
         self._flush()
@@ -84,8 +86,6 @@ class MetricsFile(Callback):
 
     @staticmethod
     def _every(trainer: Trainer) -> int:
-        from nasp_lightning.callbacks.monitor import Monitor
-
         found = [item for item in trainer.callbacks if isinstance(item, Monitor)]  # type: ignore[attr-defined]
         return found[0].every_epochs if found else 1
 
@@ -100,7 +100,7 @@ class MetricsFile(Callback):
         self._rows = []
 
 
-def _monitored(trainer: Trainer) -> dict[str, Any]:
+def _monitored(trainer: Trainer) -> dict[str, Tensor]:
     """What callbacks logged; the task's own metrics of an earlier epoch are none of this one's."""
     metrics = trainer.callback_metrics
     return {name: value for name, value in metrics.items() if name.startswith("monitor")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
@@ -17,6 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from torch import Tensor
+
+from nasp_lightning.callbacks.reporting import Measured, reporting
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +26,8 @@ log = logging.getLogger(__name__)
 class Progress(Callback):
     """A bar on a terminal; a line every few seconds elsewhere.
 
-    The task says what is shown of an epoch (``shown``, ``epoch_values()``, ``phase_name``), and,
-    with a method ``throughput()``, how fast it is within one that takes long.
+    The task says what is shown of an epoch (:class:`~.reporting.Reporting`), and how fast it is
+    within one that takes long (:class:`~.reporting.Measured`).
 
     Args:
         enabled: False shows nothing.
@@ -66,8 +68,8 @@ class Progress(Callback):
         if self._bar is None and time.monotonic() - self._last < self.every_seconds:
             return
         self._last = time.monotonic()
-        task: Any = pl_module
-        logged: dict[str, Any] = {**trainer.callback_metrics, **task.epoch_values()}
+        task = reporting(pl_module)
+        logged: dict[str, Tensor | float] = {**trainer.callback_metrics, **task.epoch_values()}
         values = " ".join(
             f"{label} {_short(float(logged[name]))}"
             for name, label in task.shown.items()
@@ -88,18 +90,22 @@ class Progress(Callback):
             )
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Tell how fast it goes within a long epoch."""
         every = 1.0 if self._bar is not None else self.every_seconds
         if not self.enabled or time.monotonic() - self._last < every:
             return
-        throughput = getattr(pl_module, "throughput", None)
-        if throughput is None:
+        if not isinstance(pl_module, Measured):
             return
         self._last = time.monotonic()
         steps = int(trainer.num_training_batches)
-        speed = f"step {batch_idx + 1}/{steps} {throughput():,.0f} images/s"
+        speed = f"step {batch_idx + 1}/{steps} {pl_module.throughput():,.0f} images/s"
         if self._bar is not None:
             done = trainer.current_epoch + (batch_idx + 1) / steps
             self._bar.update(self._task, completed=done, values=speed)

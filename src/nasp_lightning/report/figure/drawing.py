@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nasp_lightning.error import NaspError
 from nasp_lightning.report.figure.genotype import draw_genotype
 from nasp_lightning.report.figure.style import COLOURS, save_figure, styled_figure
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # the report starts without numpy
     from nasp_lightning.space.base import Space
 
 BOX = {"boxstyle": "round,pad=0.3", "linewidth": 0.8, "edgecolor": "#444444"}
+ROW = 8  # operations in a row where there are no stages
 PALE = ("#cfe3f1", "#f6d9c4", "#cdebe0", "#f0dbe7", "#dcf0fa", "#fbe8c6", "#e6e6e6")
 
 
@@ -52,21 +54,26 @@ def draw_architecture(
     Args:
         folder: where to.
         stem: of the files' names.
-        space: of the architecture; one with ``genotype`` is drawn as DARTS is, others as chains.
+        space: of the architecture; DARTS' has cells, others are drawn as chains.
         operations: ``[T]``.
         adjacency: ``[V, V]`` or None.
 
     Raises:
-        NaspError: if matplotlib is not installed or the folder cannot be written.
+        NaspError: if the space does not name its operations, matplotlib is not installed or the
+            folder cannot be written.
     """
-    own: Any = space
-    if hasattr(own, "genotype"):
-        return draw_genotype(own.genotype(operations, adjacency), folder, stem)
-    stages = [getattr(place, "stage", 0) for place in getattr(own, "places", ())]
-    names = [own.operation_names[int(code)] for code in operations]
-    rows = _rows(names, stages or [number // 8 for number in range(len(names))])
+    from nasp_lightning.space.chain import Chain
+    from nasp_lightning.space.darts import Darts
+
+    if isinstance(space, Darts):
+        return draw_genotype(space.genotype(operations, adjacency), folder, stem)
+    if not space.operation_names:
+        raise NaspError(f"space {space.name}: it has no names of operations to be drawn")
+    names = [space.operation_names[int(code)] for code in operations]
+    stages = space.stages if isinstance(space, Chain) else None
+    rows = _rows(names, stages or [number // ROW for number in range(len(names))])
     with styled_figure(1.4 * max(map(len, rows)) + 0.6, 0.7 * len(rows) + 0.3) as figure:
-        _chain(figure.subplots(), rows, own.operation_names)
+        _chain(figure.subplots(), rows, space.operation_names)
         return save_figure(figure, folder, stem)
 
 
