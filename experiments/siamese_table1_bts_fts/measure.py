@@ -67,10 +67,10 @@ def measure(repeated: Repeated, seed: int, folder: Path) -> dict[str, float]:
     """One fit: seconds in training and in rankings, and what ranking one by one would take."""
     run, epochs = repeated.prepare(seed)
     set_threads(1, fitting=True)
-    config = {**repeated.config, "seed": seed, "callbacks": {}, "logger": None}
+    settings = repeated.settings.with_seed(seed)
     with watched_rankings() as rankings:
         began = time.process_time()
-        fit(config, folder / str(seed), run.task, run.data, run.framework, epochs)
+        fit(settings, folder / str(seed), run.task, run.data, run.framework, epochs)
         total = time.process_time() - began
     ranked = sum(count for count, _ in rankings)
     ranking = sum(seconds for _, seconds in rankings)
