@@ -22,6 +22,7 @@ import torch
 from hydra.utils import instantiate
 
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
+from nasp_lightning.predictor.multiview import MultiView
 from nasp_lightning.run.compose import compose_config
 from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import config_hash, finished_results
@@ -96,12 +97,13 @@ def parts() -> dict[str, tuple[list[list[str]], int | None]]:
 def reliability(fit: Fit) -> dict[str, Any]:
     """Shares of held-out labels inside intervals of several levels."""
     data, predictor = fit.data, fit.predictor
+    assert isinstance(predictor, MultiView)
     test = data.split.test
     held = test[~np.isin(test, data.train_indices) & ~np.isnan(data.all_labels[test])]
     rng = np.random.default_rng([data.seed, 2])
     held = rng.choice(held, min(CALIBRATION_SIZE, len(held)), replace=False)
     labels = data.normalise(data.all_labels[held]).double().numpy()
-    mean, deviation = predictor._posterior(data.graphs[torch.from_numpy(held)])  # once for all
+    mean, deviation = predictor._moments(data.graphs[torch.from_numpy(held)])  # once for all
     coverage = []
     for level in LEVELS:
         low, high = predictor._targets.interval(mean, deviation, level)

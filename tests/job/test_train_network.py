@@ -198,6 +198,9 @@ class Dropping(nn.Module):
         self.body = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.BatchNorm2d(4), nn.ReLU())
         self.head, self.auxiliary = nn.Linear(4, classes), nn.Linear(4, classes)
 
+    def auxiliary_modules(self) -> list[nn.Module]:
+        return [self.auxiliary]
+
     def forward(self, images: Tensor) -> Any:
         features = self.body(images).mean((2, 3))
         if not self.training:
