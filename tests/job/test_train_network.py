@@ -168,11 +168,16 @@ def killer(epoch: int) -> tuple[str, str]:
 @pytest.mark.parametrize(
     "words",
     [
-        (*NETWORK, "task.ema_decay=0.8", "data.cutout=8", "task.decay=weights"),
-        SUPERNET,
-        (*SUPERNET, "task.strict_fairness=true", "trainer.max_epochs=2"),
+        pytest.param(
+            (*NETWORK, "task.ema_decay=0.8", "data.cutout=8", "task.decay=weights"), id="network"
+        ),
+        pytest.param(SUPERNET, id="supernet", marks=pytest.mark.slow),
+        pytest.param(
+            (*SUPERNET, "task.strict_fairness=true", "trainer.max_epochs=2"),
+            id="fair",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["network", "supernet", "fair"],
 )
 def test_a_run_killed_again_and_again_is_the_unbroken_one(
     tmp_path: Path, images: Path, words: tuple[str, ...]
