@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nasp_lightning.report import Row, collect_runs, summarise
-from nasp_lightning.report.method import deviations, method_name, place, words
+from nasp_lightning.report.method import deviations, method_name, place, worded, words
 from nasp_lightning.run.choice import names_of
 from nasp_lightning.run.recipe import recipe
 from nasp_lightning.run.variant import variant
@@ -151,7 +151,7 @@ def test_names(words: tuple[str, ...], name: str):
 @pytest.mark.parametrize("group", ["predictor", "framework", "estimation_code"])
 def test_what_is_named_is_a_choice(group: str):
     papers_only = {"one_shot"}
-    for name in names_of(f"{group}/report"):
+    for name in worded(group):
         assert name in {*names_of(group), *papers_only}
         named = words(group, name)
         assert named.label is not None or named.variants or named.repairs

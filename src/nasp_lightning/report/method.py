@@ -7,9 +7,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import yaml
 
 from nasp_lightning.report.collect import Run
-from nasp_lightning.run.choice import names_of, read_choice
 from nasp_lightning.run.recipe import recipe
 
 UNSAID_LOSSES = ("", "mse", "own")
@@ -18,7 +21,7 @@ LAST = 1_000  # place of a framework that names none
 
 @dataclass(frozen=True)
 class Words:
-    """How a choice is named, as ``conf/<group>/report/<name>.yaml`` says; it need not exist.
+    """How a choice is named, as ``report/words/<group>/<name>.yaml`` says; it need not exist.
 
     Attributes:
         label: of the choice; None: its own name, empty: it goes unsaid.
@@ -34,10 +37,20 @@ class Words:
     repairs: Mapping[str, str]
 
 
+def _folder(group: str) -> Traversable:
+    return resources.files("nasp_lightning.report") / "words" / group
+
+
+def worded(group: str) -> list[str]:
+    """Names of a group's choices that have words of their own, sorted."""
+    return sorted(item.name.removesuffix(".yaml") for item in _folder(group).iterdir())
+
+
 @functools.cache
 def words(group: str, name: str) -> Words:
     """Words for a choice of ``predictor``, ``framework`` or ``estimation_code``."""
-    content = read_choice(f"{group}/report", name) or {}
+    file = _folder(group) / f"{name}.yaml"
+    content = (yaml.safe_load(file.read_text("utf-8")) or {}) if file.is_file() else {}
     label, place = content.get("label"), content.get("place", LAST)
     return Words(
         label=None if label is None else str(label),
@@ -136,6 +149,6 @@ def _phrases(predictor: str, framework: str) -> Iterator[tuple[str, str]]:
     for chosen in (words("predictor", predictor), words("framework", framework)):
         yield from chosen.variants.items()
         yield from chosen.repairs.items()
-    for name in names_of("estimation_code/report"):
+    for name in worded("estimation_code"):
         value = "null" if name == "none" else name
         yield f"estimation_code={value}", words("estimation_code", name).label or name
