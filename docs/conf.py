@@ -63,7 +63,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!nasp_lightning\.).*"),  # other packages' names, and annotations' short ones
     ("py:data", r".*"),  # constants are not documented one by one
     ("py:.*", r".*\._\w+"),  # private names in annotations
-    ("py:class", r"nasp_lightning\.(\w+\.)+[A-Z]\w{0,4}"),  # type variables
+    ("py:(class|obj)", r"nasp_lightning\.(\w+\.)+([A-Z]\w{0,4}|Values|Module)"),  # type variables
     ("py:.*", r"nasp_lightning\.\w+"),  # names that the package loads on first use
 ]
 suppress_warnings = [
