@@ -227,18 +227,10 @@ class ArchitectureData(LightningDataModule):
         """Of the labels' scale."""
         return self.scale.mean
 
-    @mean.setter
-    def mean(self, mean: float) -> None:
-        self.scale = replace(self.scale, mean=mean)
-
     @property
     def std(self) -> float:
         """Deviation of the labels' scale."""
         return self.scale.deviation
-
-    @std.setter
-    def std(self, deviation: float) -> None:
-        self.scale = replace(self.scale, deviation=deviation)
 
     def normalise(self, accuracy: Array) -> Tensor:
         """Accuracies as float32 labels of zero mean and unit deviation."""

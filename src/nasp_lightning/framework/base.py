@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from nasp_lightning.array import Array
 from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.data.labels import LabelScale
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework.part.patience import Patience
@@ -190,9 +191,7 @@ def _shorten(trainer: Trainer, task: PredictorTask, index: int, epochs: int) -> 
 
 def scale_by(data: ArchitectureData, rows: Indices) -> None:
     """Normalise labels by those of ``rows`` alone: the others are not bought yet."""
-    labels = data.all_labels[rows]
-    deviation = float(labels.std())
-    data.mean, data.std = float(labels.mean()), deviation if deviation > 0 else 1.0
+    data.scale = LabelScale.of(data.all_labels[rows])
 
 
 def normalise_by(task: PredictorTask, data: ArchitectureData, rows: Indices) -> None:

@@ -302,7 +302,7 @@ def scorer(fit: Fit, space: Space) -> Callable[[Sequence[Candidate]], Array]:
             elif isinstance(predictor, GradientPredictor):
                 parts.append(score_all(predictor, graphs).double().numpy())
         scores = np.concatenate(parts)
-        return scores * fit.data.std + fit.data.mean if scale else scores
+        return fit.data.scale.restore(scores) if scale else scores
 
     return score
 

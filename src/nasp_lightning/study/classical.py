@@ -68,7 +68,7 @@ def fit_classical(
     scores = np.asarray(predictor.score(data.graphs), dtype=np.float64)
     rank_seconds = time.perf_counter() - began
     if not predictor.ranks_only:
-        scores = scores * data.std + data.mean
+        scores = data.scale.restore(scores)
     sure = predictor if isinstance(predictor, Probabilistic) else None
     return ClassicalFit(
         scores=scores,

@@ -164,7 +164,7 @@ class Study:
         began, waited = time.perf_counter(), data.code_seconds
         normalised = data.scores(predictor).double().numpy()
         rank_seconds = time.perf_counter() - began - (data.code_seconds - waited)
-        scores = normalised if task.ranks_only else normalised * data.std + data.mean
+        scores = normalised if task.ranks_only else data.scale.restore(normalised)
         queried = framework.queried_labels(data)
         final = PhaseResults(
             scores=rank_scores(scores, data, top_k),

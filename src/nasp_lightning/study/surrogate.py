@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
+from nasp_lightning.data.labels import LabelScale
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Candidate
 from nasp_lightning.evaluator.table import rows_of
@@ -83,8 +84,7 @@ class TableSurrogate:
         """Fit from scratch on ``n`` architectures and their accuracies ``[n]``."""
         data, rows = self.data, rows_of(architectures)
         if not self.published:
-            deviation = float(accuracies.std())
-            data.mean, data.std = float(accuracies.mean()), deviation if deviation > 0 else 1.0
+            data.scale = LabelScale.of(accuracies)
         data.seed, data.train_indices = seed, rows
         data.split = replace(data.split, train=rows)
         seed_everything(seed, workers=False, verbose=False)
