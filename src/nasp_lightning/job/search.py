@@ -139,7 +139,7 @@ class SearchJob(Job[SearchResults]):
         evaluator, surrogate = self.evaluator, self.surrogate
         evaluator.reset()
         if surrogate is not None:
-            surrogate.data.coded[:] = False
+            surrogate.restart()
         began = time.perf_counter()
         rng = np.random.default_rng(self.info.seed * MOST_REPEATS + number)
         extras = self.strategy.run(evaluator, rng, surrogate)

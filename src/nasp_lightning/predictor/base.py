@@ -147,10 +147,24 @@ class ClassicalPredictor(Predictor, ABC):
     def score(self, graphs: Graphs) -> Array:
         """``[N]`` float64 scores, higher is better."""
 
+    def prepare(self, graphs: Graphs) -> Graphs:
+        """Work on a pool that needs no label, done once before many fits on its members.
+
+        What it returns is indexed for fits, and given to scorings, in place of ``graphs``.
+        """
+        return graphs
+
+    def refit(self, graphs: Graphs, labels: Array) -> None:
+        """Fit again, with further labels; it may go on from the last fit."""
+        self.fit(graphs, labels)
+
+    def forget(self) -> None:
+        """The next :meth:`refit` is a first one; what :meth:`prepare` worked out is kept."""
+
 
 @dataclass(frozen=True)
 class Posterior:
-    """Belief in new labels, their noise included.
+    """Belief in labels.
 
     Attributes:
         mean: ``[N]`` float64.
@@ -174,6 +188,23 @@ class Posterior:
         return self.mean * deviation + mean, self.deviation * deviation
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Joint draws of what labels are about.
+
+    Attributes:
+        values: ``[S, N]`` float64, each row one draw of all N.
+        scale: as a :class:`Posterior`'s.
+    """
+
+    values: Array
+    scale: Literal["label", "accuracy"] = "label"
+
+    def accuracy(self, mean: float, deviation: float) -> Array:
+        """The draws as accuracies in [0, 1]; arguments as :meth:`Posterior.accuracy`'s."""
+        return self.values if self.scale == "accuracy" else self.values * deviation + mean
+
+
 class Probabilistic(Predictor, ABC):
     """A predictor, of whichever kind, that says how sure it is."""
 
@@ -181,8 +212,22 @@ class Probabilistic(Predictor, ABC):
     def posterior(self, graphs: Graphs) -> Posterior:
         """Belief in a new label of each of ``[N]`` architectures, after the fit.
 
-        Of a :class:`GradientPredictor`, with ``graphs`` on its device.
+        Its noise included. Of a :class:`GradientPredictor`, with ``graphs`` on its device.
         """
+
+    def signal(self, graphs: Graphs) -> Posterior:
+        """The same of what a label is about, without noise; where that is not told apart, of it."""
+        return self.posterior(graphs)
+
+    def draws(self, graphs: Graphs, count: int, rng: np.random.Generator) -> Draws:
+        """``count`` draws of :meth:`signal`, each of all ``[N]`` architectures jointly.
+
+        This one takes them to be normal and independent, which no two similar architectures are:
+        a search that evaluates several at once then chooses neighbours.
+        """
+        found = self.signal(graphs)
+        normal = rng.standard_normal((count, len(found.mean)))
+        return Draws(found.mean + normal * found.deviation, found.scale)
 
     def interval(self, graphs: Graphs, level: float = 0.9) -> tuple[Array, Array]:
         """Lower and upper ends ``[N]`` that hold a new label with probability ``level``.

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.predictor.base import GradientPredictor, Posterior, Probabilistic
+from nasp_lightning.predictor.base import Draws, GradientPredictor, Posterior, Probabilistic
 from nasp_lightning.predictor.part.dense import linear
 from nasp_lightning.predictor.part.graph import (
     append_features,
@@ -184,8 +184,23 @@ class BONAS(GradientPredictor, Probabilistic):
         mean, deviation = (item.cpu().numpy() for item in self.logit_posterior(graphs))
         return Posterior(*logit_moments(mean, deviation), scale="accuracy")
 
-    def logit_posterior(self, graphs: Graphs) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation ``[B]`` of the accuracies' logits, noise included.
+    def signal(self, graphs: Graphs) -> Posterior:
+        """The same of what labels are about, their noise left out."""
+        mean, deviation = self.logit_posterior(graphs, noisy=False)
+        moments = logit_moments(mean.cpu().numpy(), deviation.cpu().numpy())
+        return Posterior(*moments, scale="accuracy")
+
+    def draws(self, graphs: Graphs, count: int, rng: np.random.Generator) -> Draws:
+        """``count`` draws of the regression's weights, and the accuracies that they make."""
+        covariance = self.posterior_covariance.cpu().numpy()
+        weights = rng.multivariate_normal(
+            self.posterior_mean.cpu().numpy(), covariance, count, method="eigh"
+        )
+        logits = weights @ self._evaluate(graphs).cpu().numpy().T
+        return Draws(1 / (1 + np.exp(-logits)), scale="accuracy")
+
+    def logit_posterior(self, graphs: Graphs, noisy: bool = True) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation ``[B]`` of the accuracies' logits, with or without noise.
 
         Raises:
             NaspError: before :meth:`fit_posterior`.
@@ -195,7 +210,7 @@ class BONAS(GradientPredictor, Probabilistic):
         fitted = Regression(
             self.posterior_mean, self.posterior_covariance, self.posterior_precision
         )
-        return predict(fitted, self._evaluate(graphs))
+        return predict(fitted, self._evaluate(graphs), noisy)
 
     def expected_improvement(self, graphs: Graphs, labels: Tensor) -> Tensor:
         """Expected improvement ``[B]`` over the best of the ``[N]`` labels so far, in logits."""
@@ -256,10 +271,13 @@ def evidence_regression(
     return Regression(precision * covariance @ moment, covariance, precision)
 
 
-def predict(fitted: Regression, features: Tensor) -> tuple[Tensor, Tensor]:
+def predict(
+    fitted: Regression, features: Tensor, noisy: bool = True
+) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation ``[B]`` of new targets at ``[B, D]`` features."""
     spread = ((features @ fitted.covariance) * features).sum(1)
-    return features @ fitted.mean, (1 / fitted.precision + spread.clamp(min=0)).sqrt()
+    noise = 1 / fitted.precision if noisy else 0.0
+    return features @ fitted.mean, (noise + spread.clamp(min=0)).sqrt()
 
 
 def logit_moments(mean: Array, deviation: Array) -> tuple[Array, Array]:

@@ -22,6 +22,7 @@ from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.predictor.base import (
     ClassicalPredictor,
+    Draws,
     Posterior,
     Probabilistic,
     check_labels,
@@ -101,6 +102,22 @@ class GaussianProcess(ClassicalPredictor, Probabilistic):
         """Mean and standard deviation ``[N]`` of a new label, its noise included."""
         return Posterior(*self._targets.moments(*self._moments(graphs)))
 
+    def signal(self, graphs: Graphs) -> Posterior:
+        """Mean and standard deviation ``[N]`` of what a label is about, its noise left out."""
+        mean, deviation = self._moments(graphs)
+        variance = np.maximum(deviation**2 - self._noise(), 1e-12)
+        return Posterior(*self._targets.moments(mean, np.sqrt(variance)))
+
+    def draws(self, graphs: Graphs, count: int, rng: np.random.Generator) -> Draws:
+        """``count`` joint draws of that, on the labels' scale."""
+        inputs = self._standardised(graph_features(graphs, self.shape, self.places))
+        mean, covariance = self._fitted().predict(inputs, return_cov=True)
+        # Without the noise, but for a little of it, which the numerics need.
+        covariance[np.diag_indices(len(mean))] -= self._noise() - 1e-6 * covariance.max()
+        factor = np.linalg.cholesky(covariance)
+        drawn = mean + rng.standard_normal((count, len(mean))) @ factor.T
+        return Draws(self._targets.inverse(drawn))
+
     def interval(self, graphs: Graphs, level: float = 0.9) -> tuple[Array, Array]:
         """Ends ``[N]`` of the central interval that holds a new label with that probability."""
         return self._targets.interval(*self._moments(graphs), level)
@@ -129,15 +146,23 @@ class GaussianProcess(ClassicalPredictor, Probabilistic):
 
     def _moments(self, graphs: Graphs, deviations: bool = True) -> tuple[Array, Array]:
         """Mean and deviation ``[N]`` of the targets."""
-        if self._process is None:
-            raise NaspError("the Gaussian process was not fitted: call fit before score")
+        process = self._fitted()
         mean, deviation = np.empty(len(graphs)), np.zeros(len(graphs))
         for start in range(0, len(graphs), CHUNK):
             part = slice(start, start + CHUNK)
             features = graph_features(graphs[part], self.shape, self.places)
             inputs = self._standardised(features)
             if deviations:
-                mean[part], deviation[part] = self._process.predict(inputs, return_std=True)
+                mean[part], deviation[part] = process.predict(inputs, return_std=True)
             else:
-                mean[part] = self._process.predict(inputs)
+                mean[part] = process.predict(inputs)
         return mean, deviation
+
+    def _fitted(self) -> GaussianProcessRegressor:
+        if self._process is None:
+            raise NaspError("the Gaussian process was not fitted: call fit before score")
+        return self._process
+
+    def _noise(self) -> float:
+        """Variance of a label about the signal."""
+        return float(self._fitted().kernel_.k2.noise_level)

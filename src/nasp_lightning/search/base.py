@@ -14,6 +14,8 @@ from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.search.part.caps import Caps
 
 IDLE = 100  # mutants in a row that were all evaluated before
+RECOMMENDED = "recommended"  # array of :meth:`Search.run` that says what would be handed over
+RULES = ("label", "posterior")  # by which it is chosen
 
 
 class Surrogate(Protocol):
@@ -29,8 +31,19 @@ class Surrogate(Protocol):
     def score(self, architectures: Sequence[Candidate]) -> Array:
         """``[N]`` scores, higher is better."""
 
+    def refit(self, architectures: Sequence[Candidate], accuracies: Array, seed: int) -> None:
+        """The same where labels were added: it may go on from the last fit of this search."""
+
     def posterior(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
-        """Mean and standard deviation ``[N]`` of the accuracy."""
+        """Mean and standard deviation ``[N]`` of the accuracy of a new training."""
+
+    def signal(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
+        """Mean and standard deviation ``[N]`` of the accuracy, a training's noise left out."""
+
+    def draws(
+        self, architectures: Sequence[Candidate], count: int, rng: np.random.Generator
+    ) -> Array:
+        """``[count, N]`` joint draws of that."""
 
 
 class Search(ABC):
@@ -38,6 +51,9 @@ class Search(ABC):
 
     Args:
         labels: architectures to evaluate in one repeat.
+        recommend: rule by which the architecture that is handed over is chosen of the evaluated
+            ones: ``label``, the best one's, or ``posterior``, by the surrogate's mean, of a search
+            that has one.
 
     Attributes:
         needs_predictor: whether :meth:`run` needs a surrogate.
@@ -54,8 +70,11 @@ class Search(ABC):
     anytime: ClassVar[bool] = True
     caps: Caps | None = None
 
-    def __init__(self, labels: int = 200) -> None:
+    def __init__(self, labels: int = 200, recommend: str = "label") -> None:
         self.labels = whole("labels", labels)
+        if recommend not in RULES:
+            raise NaspError(f"search.recommend={recommend}: choose " + " or ".join(RULES))
+        self.recommend = recommend
 
     def check(self, evaluator: Evaluator) -> None:
         """Refuse what cannot be, before anything is read.
@@ -93,9 +112,19 @@ class Search(ABC):
         Returns:
             What the strategy has to say besides, as arrays by name; mostly nothing. Of these,
             ``front`` is read by others: ``[n]`` positions in the history of the Pareto front,
-            best accuracy first, with ``front_cost``: ``[n]``, or ``[n, k]`` of k costs. The rest
-            is kept with the run.
+            best accuracy first, with ``front_cost``: ``[n]``, or ``[n, k]`` of k costs; and
+            ``recommended``: ``[labels]`` position in the history of what would be handed over
+            after each label, -1: as after the one before. The rest is kept with the run.
         """
+
+    def recommendation(self, evaluator: Evaluator, surrogate: Surrogate) -> int:
+        """Position in the history of what is handed over, by a surrogate that was fitted."""
+        good = usable(evaluator)
+        values = evaluator.accuracies[good]
+        if self.recommend == "posterior":
+            history = evaluator.history
+            values = surrogate.score([history[row] for row in good])
+        return int(good[np.argmax(values)])
 
 
 def whole(name: str, value: object, least: int = 1) -> int:
@@ -129,22 +158,36 @@ def need(surrogate: Surrogate | None) -> Surrogate:
     return surrogate
 
 
-def fit_labelled(surrogate: Surrogate, evaluator: Evaluator, rng: np.random.Generator) -> None:
+def usable(evaluator: Evaluator) -> Array:
+    """Positions in the history of trainings that did not fail: those that teach something."""
+    accuracies = evaluator.accuracies
+    floor = -np.inf if evaluator.failed_below is None else evaluator.failed_below
+    return np.flatnonzero(np.isfinite(accuracies) & (accuracies >= floor))
+
+
+def fit_labelled(
+    surrogate: Surrogate, evaluator: Evaluator, rng: np.random.Generator, further: bool = False
+) -> None:
     """Fit a surrogate on all that was evaluated; runs that failed cost a label but teach nothing.
+
+    Args:
+        surrogate: to fit.
+        evaluator: whose labels it is fitted on.
+        rng: source of the fit's seed.
+        further: it may go on from the last fit.
 
     Raises:
         NaspError: if fewer than two architectures are left.
     """
-    accuracies = evaluator.accuracies
-    good = np.flatnonzero(accuracies >= (evaluator.failed_below or -np.inf))
+    good = usable(evaluator)
     if len(good) < 2:
         raise NaspError(
-            f"{len(good)} of {len(accuracies)} labelled architectures can be fitted: a predictor "
-            "needs two; raise the number of initial labels"
+            f"{len(good)} of {evaluator.labels_used} labelled architectures can be fitted: a "
+            "predictor needs two; raise the number of initial labels"
         )
     history = evaluator.history
-    seed = int(rng.integers(2**31))
-    surrogate.fit([history[row] for row in good], accuracies[good], seed)
+    fit = surrogate.refit if further else surrogate.fit
+    fit([history[row] for row in good], evaluator.accuracies[good], int(rng.integers(2**31)))
 
 
 def fresh_mutant(

@@ -17,8 +17,9 @@ from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.search.base import Search, Surrogate, fit_labelled, fresh_mutant, need, whole
+from nasp_lightning.search.part.acquisition import check_acquisition, expected_improvement
 
-ACQUISITIONS = ("expected_improvement", "upper_confidence_bound")
+ACQUISITIONS = ("expected_improvement", "upper_confidence_bound")  # the others are joint
 
 
 class BONAS(Search):
@@ -63,10 +64,7 @@ class BONAS(Search):
             )
         if not 0 <= random_share <= 1:
             raise NaspError(f"search.random_share={random_share}: it must lie between 0 and 1")
-        if acquisition not in ACQUISITIONS:
-            raise NaspError(
-                f"search.acquisition={acquisition}: choose " + " or ".join(ACQUISITIONS)
-            )
+        check_acquisition(acquisition, ACQUISITIONS)
 
     def run(
         self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None
@@ -106,17 +104,3 @@ class BONAS(Search):
             for item in evaluator.sample(rng, min(wanted, self.batch)):
                 found[item.key] = item
         return list(found.values())
-
-
-def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """``[N]`` expectation of max(y - best, 0) for y normal with that mean and deviation.
-
-    Jones et al., "Efficient Global Optimization of Expensive Black-Box Functions" (1998).
-    """
-    from scipy.stats import norm
-
-    gap = np.asarray(mean, dtype=np.float64) - best
-    spread = np.maximum(np.asarray(deviation, dtype=np.float64), 1e-12)
-    ratio = gap / spread
-    improvement: Array = gap * norm.cdf(ratio) + spread * norm.pdf(ratio)
-    return improvement

@@ -66,6 +66,8 @@ class Shape:
             padding or ``none``); None: all but the padding.
         edges: where operations sit on edges, the (source, target) vertices of each token.
         fixed_topology: True where a token's place means the same in every architecture.
+        ordered: True where the topology varies and a vertex's place still means the same, such as
+            the layer of a network that chooses its predecessor.
         input_token: token that the first vertex always holds, or None where it varies.
         output_token: token that ends every architecture, or None where there is none.
         identity_tokens: tokens of the operations that only pass their input on.
@@ -81,6 +83,7 @@ class Shape:
     operation_tokens: tuple[int, ...] | None = None
     edges: tuple[tuple[int, int], ...] | None = None
     fixed_topology: bool = False
+    ordered: bool = False
     input_token: int | None = None
     output_token: int | None = None
     identity_tokens: tuple[int, ...] = ()

@@ -61,6 +61,7 @@ class TableSurrogate:
         self.published = settings.data.settings.get("normalisation") == "published"
         self.predictor = self._new_predictor()
         self.device = torch.device("cpu")
+        self._pool: Graphs | None = None  # as the predictor prepared it
 
     @property
     def neural(self) -> bool:
@@ -82,18 +83,43 @@ class TableSurrogate:
 
     def fit(self, architectures: Sequence[Candidate], accuracies: Array, seed: int) -> None:
         """Fit from scratch on ``n`` architectures and their accuracies ``[n]``."""
+        self._pool = None
+        self._fit(architectures, accuracies, seed, further=False)
+
+    def restart(self) -> None:
+        """Begin another repeat of a search: nothing of the last one's fits or codes is known."""
+        self.data.coded[:] = False
+        if isinstance(self.predictor, ClassicalPredictor):
+            self.predictor.forget()
+
+    def refit(self, architectures: Sequence[Candidate], accuracies: Array, seed: int) -> None:
+        """Fit with further labels; a classical predictor may go on from the last fit.
+
+        It then keeps the seed of the run, and works on the whole table once.
+        """
+        further = isinstance(self.predictor, ClassicalPredictor) and self.data.code is None
+        if further and self._pool is None:
+            self._pool = self.predictor.prepare(self.data.graphs)
+        self._fit(architectures, accuracies, seed, further)
+
+    def _fit(
+        self, architectures: Sequence[Candidate], accuracies: Array, seed: int, further: bool
+    ) -> None:
         data, rows = self.data, rows_of(architectures)
         if not self.published:
             data.scale = LabelScale.of(accuracies)
         data.seed, data.train_indices = seed, rows
         data.split = replace(data.split, train=rows)
         seed_everything(seed, workers=False, verbose=False)
-        self.predictor = self._new_predictor()
+        if not further:
+            self.predictor = self._new_predictor()
         indices, labels = torch.from_numpy(rows), data.normalise(accuracies)
         set_threads(self.settings.info.threads, fitting=True)
         if isinstance(self.predictor, GradientPredictor):
             check_reads(self.settings, self.predictor, data)
             self._train(self.predictor, indices, labels)
+        elif further:
+            self.predictor.refit(self._graphs(rows), labels.double().numpy())
         elif isinstance(self.predictor, ClassicalPredictor):
             fit_watched(self.settings, data, self.predictor, labels.double().numpy())
 
@@ -108,20 +134,45 @@ class TableSurrogate:
         return np.asarray(scores.double().numpy())
 
     def posterior(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
-        """Mean and standard deviation ``[N]`` of the accuracy."""
+        """Mean and standard deviation ``[N]`` of the accuracy of a new training."""
+        predictor, graphs = self._asked(architectures)
+        with torch.no_grad():
+            found = predictor.posterior(graphs)
+        return found.accuracy(self.data.scale.mean, self.data.scale.deviation)
+
+    def signal(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
+        """Mean and standard deviation ``[N]`` of the accuracy, a training's noise left out."""
+        predictor, graphs = self._asked(architectures)
+        with torch.no_grad():
+            found = predictor.signal(graphs)
+        return found.accuracy(self.data.scale.mean, self.data.scale.deviation)
+
+    def draws(
+        self, architectures: Sequence[Candidate], count: int, rng: np.random.Generator
+    ) -> Array:
+        """``[count, N]`` joint draws of that."""
+        predictor, graphs = self._asked(architectures)
+        with torch.no_grad():
+            found = predictor.draws(graphs, count, rng)
+        return found.accuracy(self.data.scale.mean, self.data.scale.deviation)
+
+    def _asked(self, architectures: Sequence[Candidate]) -> tuple[Probabilistic, Graphs]:
+        """The predictor and the architectures, on its device."""
         predictor = self.check_posterior()
         graphs = self._graphs(rows_of(architectures))
         if isinstance(predictor, GradientPredictor):
             predictor.to(self.device)
             graphs = graphs.to(self.device)
-        with torch.no_grad():
-            found = predictor.posterior(graphs)
-        return found.accuracy(self.data.mean, self.data.std)
+        return predictor, graphs
 
     def _graphs(self, rows: Array) -> Graphs:
         """Rows of the space with the codes that they are asked for."""
         self.data.need(rows)
-        return self.data.graphs[torch.from_numpy(rows)]
+        if self._pool is None:
+            return self.data.graphs[torch.from_numpy(rows)]
+        if len(rows) == len(self._pool) and (np.diff(rows) == 1).all():
+            return self._pool  # all of it, in its order
+        return self._pool[torch.from_numpy(rows)]
 
     def _new_predictor(self) -> GradientPredictor | ClassicalPredictor:
         return new_predictor(self.settings.predictor, self.data)

@@ -5,9 +5,11 @@ what random networks of that graph compute, and counts of operations with their 
 rank no better alone and add what the features leave out. Each view (:mod:`.view`) gives one or two
 Matérn kernels, their sum is the process's (:mod:`.additive_process`), and the labels decide how
 much each says and over what distance. Dead parts and identities are gone before anything is
-compared, so isomorphic cells are one. Nothing is trained by gradients of a network, nothing needs
-tuning: all hyper-parameters come from the training labels and from priors that are the same
-everywhere.
+compared, so isomorphic cells are one; where places mean the same everywhere, one more view has
+which operation stands where, dead parts included, since they cost time all the same. Beside the
+process of all views stand two of one view each, weighted by the labels (:mod:`.mixture`). Nothing
+is trained by gradients of a network, nothing needs tuning: all hyper-parameters come from the
+training labels and from priors that are the same everywhere.
 
 Targets are the labels' normal scores (:mod:`.targets`). Standard deviations are those of the
 process times one number, which makes intervals hold as many training labels as they should, each
@@ -22,7 +24,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -30,26 +32,28 @@ from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.predictor.base import (
     ClassicalPredictor,
+    Draws,
     Posterior,
     Probabilistic,
     check_labels,
 )
-from nasp_lightning.predictor.multiview.additive_process import (
-    AdditiveProcess,
-    Prior,
+from nasp_lightning.predictor.multiview.mixture import (
+    Hyperparameters,
+    Mixture,
+    Model,
+    choose,
     held_out_errors,
-    most_probable,
 )
-from nasp_lightning.predictor.multiview.live_graph import live_graphs
-from nasp_lightning.predictor.multiview.view import NAMES, View, make_views
+from nasp_lightning.predictor.multiview.pool import Pool
+from nasp_lightning.predictor.multiview.views import CHUNK, NAMES, Views
 from nasp_lightning.predictor.part.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
 
-CHUNK = 4096  # architectures scored at once
 FOLDS = 4  # of the cross-validation that sets deviations right
 LEVELS = (0.8, 0.85, 0.9, 0.95)  # of the intervals that it looks at; their mean is less noisy
 LEAST_CALIBRATED = 20  # labels under which there is too little to count
 PRIOR_LABELS = 100  # labels with which the deviations as they are count, against what is found
+ALONE = ("places", "features")  # views that have a process of their own
 
 
 class MultiView(ClassicalPredictor, Probabilistic):
@@ -57,11 +61,12 @@ class MultiView(ClassicalPredictor, Probabilistic):
 
     Args:
         shape: sizes of the space's encoding.
-        views: which of :data:`~nasp_lightning.predictor.multiview.view.NAMES`; those that a space
+        views: which of :data:`~nasp_lightning.predictor.multiview.views.NAMES`; those that a space
             does not have are passed over.
         weighted: families of hand-made features weigh as
             :data:`~nasp_lightning.predictor.multiview.view.FAMILY_WEIGHTS` says; False: all the
             same.
+        averaged: processes of single views stand beside that of all; False: that one alone.
         targets: ``normal_scores`` of the labels (default) or ``raw``.
         width: of each random network.
         likelihood_labels: at most so many labels, drawn at random, set the hyper-parameters; all
@@ -85,6 +90,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
         shape: Shape,
         views: Sequence[str] = NAMES,
         weighted: bool = True,
+        averaged: bool = True,
         targets: str = "normal_scores",
         width: int = 64,
         likelihood_labels: int = 1000,
@@ -96,79 +102,122 @@ class MultiView(ClassicalPredictor, Probabilistic):
         check_whole("predictor.likelihood_labels", likelihood_labels, 2)
         check_whole("predictor.iterations", iterations)
         check_kind(targets)
-        self._new_views: Callable[[], dict[str, View]] = lambda: make_views(
-            shape, views, width, weighted, seed
-        )
-        self._new_views()  # refuses wrong names before any fit
-        self.shape, self.seed, self.target_kind = shape, seed, targets
+        self._new_views: Callable[[], Views] = lambda: Views(shape, views, width, weighted, seed)
+        self._views = self._new_views()  # refuses wrong names before any fit
+        self.seed, self.target_kind = seed, targets
         self.likelihood_labels, self.iterations = likelihood_labels, iterations
-        self.calibrated = calibrated
+        self.averaged, self.calibrated = averaged, calibrated
         self.shares: dict[str, float] = {}
-        self._process: AdditiveProcess | None = None
+        self._pool: Pool | None = None
+        self._chosen: Hyperparameters | None = None
+        self._mixture: Mixture | None = None
+
+    def prepare(self, graphs: Graphs) -> Graphs:
+        """Describe a pool once: fits on its members, and scores of it, take that up.
+
+        Views are then standardised as this pool, instead of anew on each training set.
+        """
+        described = self._views.fit(graphs)
+        self._pool = Pool(self._views, described)
+        return described
 
     def fit(self, graphs: Graphs, labels: Array) -> None:
         """Fit ``n`` architectures and their labels ``[n]``."""
-        labels = check_labels(labels)
-        self._targets = Targets(labels, self.target_kind)
-        self._views = self._new_views()
-        live = live_graphs(graphs, self.shape)
-        for view in self._views.values():
-            view.fit(graphs, live)
-        distances = self._distances(graphs)
-        targets, chosen = self._targets.values, np.arange(len(labels))
-        if len(labels) > self.likelihood_labels:
-            chosen = np.random.default_rng(self.seed).permutation(len(labels))
-            chosen = chosen[: self.likelihood_labels]
-        some = [squared[np.ix_(chosen, chosen)] for squared in distances]
-        logarithms = most_probable(some, targets[chosen], Prior(), self.iterations)
-        self._process = AdditiveProcess(distances, targets, logarithms)
-        amplitudes = np.exp(logarithms[:-1:2])
-        parts = (amplitudes / amplitudes.sum()).tolist()
-        names = [
-            f"{name}/{part}" if part else name
-            for name, view in self._views.items()
-            for part in view.parts or ("",)
-        ]
-        self.shares = dict(zip(names, parts, strict=True))
-        self._factor = 1.0
-        if self.calibrated and len(chosen) >= LEAST_CALIBRATED:
-            self._factor = self._deviation_factor(some, targets[chosen])
+        self._fit(graphs, labels, None)
+        if self.calibrated and len(self._chosen_rows) >= LEAST_CALIBRATED:
+            self._factor = self._deviation_factor()
+
+    def refit(self, graphs: Graphs, labels: Array) -> None:
+        """Fit again, the hyper-parameters from the last ones on, and without calibration."""
+        self._fit(graphs, labels, self._chosen)
+
+    def forget(self) -> None:
+        """The next :meth:`refit` begins at the prior's mean."""
+        self._chosen = None
 
     def score(self, graphs: Graphs) -> Array:
         """``[N]`` medians of the posterior, on the labels' scale."""
-        mean = np.empty(len(graphs))
-        process = self._fitted()
-        for part in _parts(len(graphs)):
-            mean[part] = process.mean(self._distances(graphs[part]))
+        mixture, mean = self._fitted(), np.empty(len(graphs))
+        for part, distances in self._distances(graphs):
+            mean[part] = mixture.mean(distances)
         return self._targets.inverse(mean)
 
     def posterior(self, graphs: Graphs) -> Posterior:
         """Mean and standard deviation ``[N]`` of a new label, its noise included."""
         return Posterior(*self._targets.moments(*self._moments(graphs)))
 
+    def signal(self, graphs: Graphs) -> Posterior:
+        """Mean and standard deviation ``[N]`` of what a label is about, its noise left out."""
+        return Posterior(*self._targets.moments(*self._moments(graphs, noisy=False)))
+
+    def draws(self, graphs: Graphs, count: int, rng: np.random.Generator) -> Draws:
+        """``count`` joint draws of that, on the labels' scale."""
+        described = self._views.describe(graphs)
+        distances = self._views.squared(described, self._training)
+        own = self._views.squared(described, described)
+        drawn = self._fitted().draws(distances, own, count, rng)
+        return Draws(self._targets.inverse(drawn))
+
     def interval(self, graphs: Graphs, level: float = 0.9) -> tuple[Array, Array]:
         """Ends ``[N]`` of the central interval that holds a new label with that probability."""
         return self._targets.interval(*self._moments(graphs), level)
 
-    def _fitted(self) -> AdditiveProcess:
-        if self._process is None:
+    def _fit(self, graphs: Graphs, labels: Array, start: Hyperparameters | None) -> None:
+        labels = check_labels(labels)
+        self._targets = Targets(labels, self.target_kind)
+        if self._pool is None:
+            self._views = self._new_views()
+            self._training = self._views.fit(graphs)
+        else:
+            self._training = self._views.describe(graphs)
+            self._pool.reach(self._training)
+        squared = self._views.squared(self._training, self._training)
+        distances = [part.astype(np.float64) for part in squared]
+        targets, chosen = self._targets.values, np.arange(len(labels))
+        if len(labels) > self.likelihood_labels:
+            chosen = np.random.default_rng(self.seed).permutation(len(labels))
+            chosen = chosen[: self.likelihood_labels]
+        self._chosen_rows = chosen
+        self._some = [part[np.ix_(chosen, chosen)] for part in distances]
+        models = self._models()
+        found = choose(self._some, targets[chosen], models, self.iterations, start)
+        self._chosen, self._factor = found, 1.0
+        self._mixture = Mixture(distances, targets, models, found)
+        parts = self._views.parts
+        self.shares = dict(zip(parts, self._mixture.shares(len(parts)).tolist(), strict=True))
+
+    def _models(self) -> list[Model]:
+        """All views together, and those that stand alone."""
+        parts = self._views.parts
+        every = tuple(range(len(parts)))
+        alone = [(parts.index(name),) for name in ALONE if name in parts] if self.averaged else []
+        return [every, *(model for model in alone if model != every)]
+
+    def _fitted(self) -> Mixture:
+        if self._mixture is None:
             raise NaspError("the multi-view process was not fitted: call fit before score")
-        return self._process
+        return self._mixture
 
-    def _distances(self, graphs: Graphs) -> list[Array]:
-        """``[N, n]`` squared distances to the training architectures in each view."""
-        live = live_graphs(graphs, self.shape)
-        return [part for view in self._views.values() for part in view.distances(graphs, live)]
+    def _distances(self, graphs: Graphs) -> Iterator[tuple[slice, list[Array]]]:
+        """Parts of ``graphs`` with their ``[N, n]`` squared distances to the training ones."""
+        known = None if self._pool is None else self._pool.columns(graphs)
+        for start in range(0, len(graphs), CHUNK):
+            part = slice(start, start + CHUNK)
+            if known is not None:
+                yield part, [columns[part] for columns in known]
+            else:
+                described = self._views.describe(graphs[part])
+                yield part, self._views.squared(described, self._training)
 
-    def _moments(self, graphs: Graphs) -> tuple[Array, Array]:
+    def _moments(self, graphs: Graphs, noisy: bool = True) -> tuple[Array, Array]:
         """Mean and deviation ``[N]`` of the targets."""
-        process = self._fitted()
+        mixture = self._fitted()
         mean, deviation = np.empty(len(graphs)), np.empty(len(graphs))
-        for part in _parts(len(graphs)):
-            mean[part], deviation[part] = process.moments(self._distances(graphs[part]))
+        for part, distances in self._distances(graphs):
+            mean[part], deviation[part] = mixture.moments(distances, noisy)
         return mean, deviation * self._factor
 
-    def _deviation_factor(self, distances: list[Array], targets: Array) -> float:
+    def _deviation_factor(self) -> float:
         """By what held-out labels are further from their predictions than those say.
 
         Absolute errors' quantiles over the normal distribution's, at several levels; the
@@ -176,13 +225,10 @@ class MultiView(ClassicalPredictor, Probabilistic):
         """
         from scipy.stats import norm
 
+        targets = self._targets.values[self._chosen_rows]
         count = len(targets)
         folds = np.random.default_rng([self.seed, 6]).permutation(count) % FOLDS
-        errors = held_out_errors(distances, targets, Prior(), self.iterations, folds)
+        errors = held_out_errors(self._some, targets, self._models(), self.iterations, folds)
         levels = np.array(LEVELS)
         ratios = np.quantile(np.abs(errors), levels) / norm.ppf(0.5 + levels / 2)
         return float(np.clip(ratios.mean(), 0.5, 3.0) ** (count / (count + PRIOR_LABELS)))
-
-
-def _parts(count: int) -> list[slice]:
-    return [slice(start, start + CHUNK) for start in range(0, count, CHUNK)]

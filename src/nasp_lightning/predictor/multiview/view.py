@@ -1,17 +1,19 @@
-"""Views of architectures: each gives squared distances to the training architectures.
+"""Views of architectures: each gives squared distances between architectures.
 
-All are scaled so that two training architectures are at a squared distance of 2 on average.
+All are scaled so that two architectures of the set that a view was fitted to are at a squared
+distance of 2 on average.
 
 ===========  ==================================================================================
-features     hand-made features of the whole graph (:mod:`.features`), standardised on the
-             training set; families weigh as :data:`FAMILY_WEIGHTS` says
+features     hand-made features of the whole graph (:mod:`.features`), standardised; families
+             weigh as :data:`FAMILY_WEIGHTS` says
 contracted   the same of the graph without identities, where the space has any
-subtrees     log counts of each operation together with all that feeds it and all that it feeds:
-             one round of Weisfeiler and Lehman in both directions (Shervashidze et al., JMLR
-             2011), as in NAS-BOWL (Ru et al., ICLR 2021, arXiv 2006.07556)
+subtrees     log counts of each operation together with all that feeds it and all that it feeds
+             (:mod:`.subtrees`)
 mean         what random networks of that graph compute, averaging (:mod:`.random_network`):
              two distances, of what arrives at the end and of the sum over operations
 root         the same, adding over the square root of the number
+places       one-hots of which operation stands where, dead parts included, where places mean the
+             same in every architecture
 inputs       the extra inputs (``graphs.features``), standardised, where there are any
 ===========  ==================================================================================
 """
@@ -21,7 +23,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -36,11 +37,6 @@ from nasp_lightning.predictor.part.features import (
     most_operations,
 )
 from nasp_lightning.space.base import Graphs, Shape
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
-NAMES = ("features", "contracted", "subtrees", "mean", "root", "inputs")
 
 # A prior on how much a family of features matters: its standardised features are multiplied by
 # this. Roughly the mean of the log inverse length scales, one for each family, that the marginal
@@ -57,96 +53,57 @@ FAMILY_WEIGHTS = {
     "paths": 0.5,
 }
 
+Described = tuple[Array, ...]  # what a view keeps of N architectures; first axes are N
 
-class View(Protocol):
+
+class View(ABC):
     """Distances in one representation.
 
     Attributes:
         parts: names of its distances, empty where there is only one.
     """
 
-    parts: tuple[str, ...]
-
-    def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
-        """Take ``n`` training architectures, as they are and as live graphs."""
-
-    def distances(self, graphs: Graphs, live: LiveGraphs) -> list[Array]:
-        """``[N, n]`` float64 squared distances to the training architectures, of each part."""
-
-
-def make_views(
-    shape: Shape, names: Sequence[str], width: int, weighted: bool, seed: int
-) -> dict[str, View]:
-    """The views of those names that the space has.
-
-    Args:
-        shape: sizes of the space's encoding.
-        names: of views, from :data:`NAMES`.
-        width: of the random networks.
-        weighted: whether families of features weigh as :data:`FAMILY_WEIGHTS` says.
-        seed: of the random networks.
-
-    Raises:
-        NaspError: if a name is unknown or none is left.
-    """
-    for name in names:
-        if name not in NAMES:
-            raise NaspError(f"predictor.views has {name!r}: choose from " + ", ".join(NAMES))
-    makers: dict[str, Callable[[], View]] = {
-        "features": lambda: Features(shape, weighted),
-        "contracted": lambda: Contracted(shape, weighted),
-        "subtrees": Subtrees,
-        "mean": lambda: Networks("mean", width, seed),
-        "root": lambda: Networks("root", width, seed),
-        "inputs": Inputs,
-    }
-    lacking = {"contracted": not shape.identity_tokens, "inputs": not shape.features}
-    chosen = {name: makers[name]() for name in NAMES if name in names and not lacking.get(name)}
-    if not chosen:
-        raise NaspError(
-            f"predictor.views={list(names)} leaves nothing to compare architectures of this space "
-            "by: add features, subtrees, mean or root"
-        )
-    return chosen
-
-
-class Distances:
-    """Squared Euclidean distances to training vectors, scaled to 2 on average.
-
-    Args:
-        training: ``[n, D]``.
-    """
-
-    def __init__(self, training: Array) -> None:
-        self._centre = training.mean(0)
-        self._training = training - self._centre
-        self._norms = (self._training**2).sum(1)
-        self._scale = float(self._norms.mean()) or 1.0
-
-    def of(self, vectors: Array) -> Array:
-        """``[N, n]`` from ``[N, D]``."""
-        vectors = vectors - self._centre
-        squared = (vectors**2).sum(1)[:, None] + self._norms - 2 * vectors @ self._training.T
-        scaled: Array = np.maximum(squared, 0) / self._scale
-        return scaled
-
-
-class _Vectors(ABC):
-    """Distances of vectors ``[N, D]`` that a subclass makes, standardised on the training set."""
-
     parts: tuple[str, ...] = ()
 
-    def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
-        """See :class:`View`."""
-        vectors = self._vectors(graphs, live)
-        deviation = vectors.std(0, dtype=np.float64)
-        # A feature that is constant in training keeps its scale: a new value of it counts.
-        self._factors = self._weights() / np.where(deviation > 1e-6, deviation, 1.0)
-        self._distances = Distances(vectors * self._factors)
+    @abstractmethod
+    def describe(self, graphs: Graphs, live: LiveGraphs) -> Described:
+        """What it compares ``N`` architectures by, as they are and as live graphs."""
 
-    def distances(self, graphs: Graphs, live: LiveGraphs) -> list[Array]:
+    @abstractmethod
+    def fit(self, described: Described) -> None:
+        """Take centre and scale from a set of architectures."""
+
+    @abstractmethod
+    def standardise(self, described: Described) -> Described:
+        """The same architectures, centred and scaled as the set that was fitted."""
+
+    @abstractmethod
+    def squared(self, left: Described, right: Described) -> list[Array]:
+        """``[N, n]`` float32 squared distances between standardised ones, of each part."""
+
+
+class Vectors(View):
+    """Euclidean distances of vectors ``[N, D]`` that a subclass makes, each standardised."""
+
+    def describe(self, graphs: Graphs, live: LiveGraphs) -> Described:
         """See :class:`View`."""
-        return [self._distances.of(self._vectors(graphs, live) * self._factors)]
+        return (np.asarray(self._vectors(graphs, live), dtype=np.float32),)
+
+    def fit(self, described: Described) -> None:
+        """See :class:`View`."""
+        (vectors,) = described
+        deviation = vectors.std(0, dtype=np.float64)
+        # A feature that is constant in the set keeps its scale: a new value of it counts.
+        factors = self._weights() / np.where(deviation > 1e-6, deviation, 1.0)
+        self._centre, self._factors = centre_and_scale(vectors, factors)
+
+    def standardise(self, described: Described) -> Described:
+        """See :class:`View`."""
+        return with_norms((described[0] - self._centre) * self._factors)
+
+    def squared(self, left: Described, right: Described) -> list[Array]:
+        """See :class:`View`."""
+        return [euclidean(left, right)]
 
     @abstractmethod
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
@@ -156,7 +113,7 @@ class _Vectors(ABC):
         return 1.0
 
 
-class Features(_Vectors):
+class Features(Vectors):
     """Hand-made features of the whole graph."""
 
     def __init__(self, shape: Shape, weighted: bool) -> None:
@@ -169,7 +126,7 @@ class Features(_Vectors):
         return family_weights(feature_names(self.shape)) if self.weighted else 1.0
 
 
-class Contracted(_Vectors):
+class Contracted(Vectors):
     """Hand-made features of the graph without identities; a chain is read as a graph too."""
 
     def __init__(self, shape: Shape, weighted: bool) -> None:
@@ -186,7 +143,7 @@ class Contracted(_Vectors):
         return family_weights(feature_names(self.shape, most=self.most))
 
 
-class Inputs(_Vectors):
+class Inputs(Vectors):
     """Extra inputs, such as zero-cost proxies."""
 
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
@@ -200,69 +157,93 @@ class Inputs(_Vectors):
         return inputs
 
 
-class Networks:
+class Places(Vectors):
+    """Which operation stands where, and what feeds what: nothing is taken for dead.
+
+    Where places mean nothing the view is not made: it would tell isomorphic cells apart.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+
+    def describe(self, graphs: Graphs, live: LiveGraphs) -> Described:
+        """See :class:`View`."""
+        tokens = np.arange(self.shape.vocabulary)
+        onehots = graphs.operations.cpu().numpy()[:, :, None] == tokens
+        parts = [onehots.reshape(len(onehots), -1)]
+        if not self.shape.chain and not self.shape.fixed_topology:
+            parts.append(graphs.adjacency.cpu().numpy().reshape(len(onehots), -1) > 0)
+        return (np.concatenate(parts, axis=1).astype(np.float32),)
+
+    def fit(self, described: Described) -> None:
+        """See :class:`View`; a rare operation weighs no more than another."""
+        (vectors,) = described
+        self._centre, self._factors = centre_and_scale(vectors, np.ones(vectors.shape[1]))
+
+    def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
+        raise NotImplementedError
+
+
+class Networks(View):
     """What random networks compute; both directions count the same."""
 
     parts: tuple[str, ...] = ("end", "sum")
 
     def __init__(self, kind: str, width: int, seed: int) -> None:
         self.kind, self.width, self.seed = kind, width, seed
+        self._networks: RandomNetworks | None = None
 
-    def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
+    def describe(self, graphs: Graphs, live: LiveGraphs) -> Described:
         """See :class:`View`."""
-        self._networks = RandomNetworks(self.kind, live.operations, self.width, self.seed)
-        blocks = self._networks.blocks(live)
-        spread = [float(block.var(0, dtype=np.float64).sum()) for block in blocks]
-        self._factors = [1 / np.sqrt(total) if total > 1e-12 else 1.0 for total in spread]
-        self._distances = [Distances(vectors) for vectors in self._pairs(blocks)]
+        if self._networks is None:
+            self._networks = RandomNetworks(self.kind, live.operations, self.width, self.seed)
+        return tuple(self._networks.blocks(live))
 
-    def distances(self, graphs: Graphs, live: LiveGraphs) -> list[Array]:
+    def fit(self, described: Described) -> None:
         """See :class:`View`."""
-        pairs = self._pairs(self._networks.blocks(live))
-        return [own.of(vectors) for own, vectors in zip(self._distances, pairs, strict=True)]
+        spread = [float(block.var(0, dtype=np.float64).sum()) for block in described]
+        factors = [1 / np.sqrt(total) if total > 1e-12 else 1.0 for total in spread]
+        self._standards = []
+        for part in range(len(self.parts)):
+            pair, own = described[part::2], factors[part::2]
+            each = np.concatenate([np.full(self.width, factor) for factor in own])
+            self._standards.append(centre_and_scale(np.concatenate(pair, axis=1), each))
 
-    def _pairs(self, blocks: list[Array]) -> list[Array]:
-        """``[N, 2 H]`` float64 of each part: the block of either direction, scaled."""
-        scaled = [
-            block.astype(np.float64) * factor
-            for block, factor in zip(blocks, self._factors, strict=True)
-        ]
-        return [np.concatenate(scaled[part::2], axis=1) for part in range(2)]
-
-
-class Subtrees:
-    """Log counts of operations with their neighbourhoods."""
-
-    parts: tuple[str, ...] = ()
-
-    def fit(self, graphs: Graphs, live: LiveGraphs) -> None:
+    def standardise(self, described: Described) -> Described:
         """See :class:`View`."""
-        labels, shares = _neighbourhoods(live)
-        self._known = np.unique(labels[shares > 0])
-        self._training = self._known_counts(labels, shares).toarray().T
-        products = self._training.T @ self._training
-        self._norms = np.diag(products)
-        self._scale = float(self._norms.mean() - products.mean()) or 1.0
+        found: Described = ()
+        for part, (centre, factors) in enumerate(self._standards):
+            vectors = np.concatenate(described[part::2], axis=1)
+            found += with_norms((vectors - centre) * factors)
+        return found
 
-    def distances(self, graphs: Graphs, live: LiveGraphs) -> list[Array]:
+    def squared(self, left: Described, right: Described) -> list[Array]:
         """See :class:`View`."""
-        labels, shares = _neighbourhoods(live)
-        counts = self._known_counts(labels, shares)
-        # Labels that training does not have add to the norm alone. Each of a label's c occurrences
-        # has the share s = log(1 + c) / c; all c of them add c · c s² = log(1 + c)².
-        times = (labels[:, :, None] == labels[:, None, :]).sum(2)
-        norms = (shares**2 * times).sum(1)
-        squared = norms[:, None] + self._norms - 2 * (counts @ self._training)
-        return [np.maximum(squared, 0) / self._scale]
+        return [euclidean(left[at : at + 2], right[at : at + 2]) for at in (0, 2)]
 
-    def _known_counts(self, labels: Array, shares: Array) -> csr_matrix:
-        """``[N, labels known]`` log counts, as a sparse matrix."""
-        from scipy.sparse import csr_matrix
 
-        place = np.minimum(np.searchsorted(self._known, labels), len(self._known) - 1)
-        rows, columns = np.nonzero((self._known[place] == labels) & (shares > 0))
-        entries = (shares[rows, columns], (rows, place[rows, columns]))
-        return csr_matrix(entries, shape=(len(labels), len(self._known)))
+def centre_and_scale(vectors: Array, factors: Array) -> tuple[Array, Array]:
+    """Centre and factors ``[D]`` float32 of vectors ``[N, D]``, in which columns weigh ``factors``.
+
+    Two of the vectors are then at a squared distance of 2 on average.
+    """
+    centre = vectors.mean(0, dtype=np.float64)
+    spread = float((vectors.var(0, dtype=np.float64) * factors**2).sum())
+    scaled = factors / np.sqrt(spread or 1.0)
+    return centre.astype(np.float32), np.asarray(scaled, dtype=np.float32)
+
+
+def with_norms(vectors: Array) -> Described:
+    """The vectors and ``[N]`` their squared lengths."""
+    return vectors, np.einsum("nd,nd->n", vectors, vectors)
+
+
+def euclidean(left: Described, right: Described) -> Array:
+    """``[N, n]`` squared distances between vectors with their squared lengths."""
+    squared = left[0] @ (-2 * right[0].T)
+    squared += left[1][:, None]
+    squared += right[1]
+    return np.maximum(squared, 0, out=squared)
 
 
 def family_weights(names: Sequence[str]) -> Array:
@@ -276,21 +257,3 @@ def family_weights(names: Sequence[str]) -> Array:
             for name in names
         ]
     )
-
-
-def _neighbourhoods(live: LiveGraphs) -> tuple[Array, Array]:
-    """Label and share of the log count of every vertex: ``[N, V]`` uint64 and float64.
-
-    A label is a random linear hash of the vertex's kind and of the kinds, with their numbers of
-    edges, before and after it; with 64 bits, no two labels of a space are likely to collide.
-    """
-    kinds = live.kinds
-    before, after = np.matmul(live.edges.transpose(0, 2, 1), kinds), np.matmul(live.edges, kinds)
-    words = np.random.default_rng(0).integers(2**63, size=(3, kinds.shape[2]), dtype=np.uint64)
-    labels = np.zeros(kinds.shape[:2], dtype=np.uint64)
-    for counts, word in zip((kinds, before, after), 2 * words + np.uint64(1), strict=True):
-        labels += (np.rint(counts).astype(np.uint64) * word).sum(2, dtype=np.uint64)
-    present = kinds.any(axis=2)
-    labels[~present] = 0
-    times = (labels[:, :, None] == labels[:, None, :]).sum(2)
-    return labels, np.where(present, np.log1p(times) / times, 0.0)

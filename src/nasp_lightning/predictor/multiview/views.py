@@ -1,0 +1,151 @@
+"""All views of a space together, and architectures described once for many fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nasp_lightning.array import Array
+from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.multiview.live_graph import live_graphs
+from nasp_lightning.predictor.multiview.subtrees import Subtrees
+from nasp_lightning.predictor.multiview.view import (
+    Contracted,
+    Described,
+    Features,
+    Inputs,
+    Networks,
+    Places,
+    View,
+)
+from nasp_lightning.space.base import Graphs, Shape
+
+NAMES = ("features", "contracted", "subtrees", "mean", "root", "places", "inputs")
+CHUNK = 4096  # architectures described at once
+
+
+@dataclass(frozen=True)
+class DescribedGraphs(Graphs):
+    """Architectures with what each view compares them by, standardised.
+
+    Attributes:
+        described: of each view, in their order.
+    """
+
+    described: tuple[Described, ...] = field(default=())
+
+    def __getitem__(self, index: Tensor | slice) -> DescribedGraphs:
+        """The chosen architectures."""
+        chosen = super().__getitem__(index)
+        rows = index if isinstance(index, slice) else index.cpu().numpy()
+        return DescribedGraphs(
+            chosen.operations,
+            chosen.adjacency,
+            chosen.vertices,
+            chosen.features,
+            tuple(tuple(array[rows] for array in arrays) for arrays in self.described),
+        )
+
+    def to(self, device: torch.device | str) -> DescribedGraphs:
+        """The same; descriptions stay where they are."""
+        moved = super().to(device)
+        return DescribedGraphs(
+            moved.operations, moved.adjacency, moved.vertices, moved.features, self.described
+        )
+
+
+class Views:
+    """The views of those names that a space has.
+
+    Args:
+        shape: sizes of the space's encoding.
+        names: of views, from :data:`NAMES`.
+        width: of the random networks.
+        weighted: whether families of features weigh as
+            :data:`~nasp_lightning.predictor.multiview.view.FAMILY_WEIGHTS` says.
+        seed: of the random networks.
+
+    Attributes:
+        parts: names of the distances, such as ``features`` and ``mean/end``.
+
+    Raises:
+        NaspError: if a name is unknown or none is left.
+    """
+
+    def __init__(
+        self, shape: Shape, names: Sequence[str], width: int, weighted: bool, seed: int
+    ) -> None:
+        for name in names:
+            if name not in NAMES:
+                raise NaspError(f"predictor.views has {name!r}: choose from " + ", ".join(NAMES))
+        every: dict[str, View] = {
+            "features": Features(shape, weighted),
+            "contracted": Contracted(shape, weighted),
+            "subtrees": Subtrees(),
+            "mean": Networks("mean", width, seed),
+            "root": Networks("root", width, seed),
+            "places": Places(shape),
+            "inputs": Inputs(),
+        }
+        lacking = {
+            "contracted": not shape.identity_tokens,
+            "places": not (shape.chain or shape.fixed_topology or shape.ordered),
+            "inputs": not shape.features,
+        }
+        chosen = {name: every[name] for name in NAMES if name in names and not lacking.get(name)}
+        if not chosen:
+            raise NaspError(
+                f"predictor.views={list(names)} leaves nothing to compare architectures of this "
+                "space by: add features, subtrees, mean or root"
+            )
+        self.shape, self.by_name = shape, chosen
+        self.parts = [
+            f"{name}/{part}" if part else name
+            for name, view in chosen.items()
+            for part in view.parts or ("",)
+        ]
+
+    def fit(self, graphs: Graphs) -> DescribedGraphs:
+        """Take centre and scale of each view from architectures, and describe them."""
+        described = self._describe(graphs)
+        found = []
+        for view, arrays in zip(self.by_name.values(), described, strict=True):
+            view.fit(arrays)
+            found.append(view.standardise(arrays))
+        return _with(graphs, found)
+
+    def describe(self, graphs: Graphs) -> DescribedGraphs:
+        """Architectures, standardised as those that were fitted; described ones as they are."""
+        if isinstance(graphs, DescribedGraphs):
+            return graphs
+        views = self.by_name.values()
+        described = self._describe(graphs)
+        return _with(
+            graphs,
+            [view.standardise(arrays) for view, arrays in zip(views, described, strict=True)],
+        )
+
+    def squared(self, left: DescribedGraphs, right: DescribedGraphs) -> list[Array]:
+        """``[N, n]`` float32 squared distances between architectures, of each part."""
+        pairs = zip(self.by_name.values(), left.described, right.described, strict=True)
+        return [part for view, one, other in pairs for part in view.squared(one, other)]
+
+    def _describe(self, graphs: Graphs) -> list[Described]:
+        """As they are, a part after the other: the intermediate arrays are large."""
+        found: list[list[Described]] = [[] for _ in self.by_name]
+        for start in range(0, len(graphs), CHUNK):
+            some = graphs[slice(start, start + CHUNK)]
+            live = live_graphs(some, self.shape)
+            for view, arrays in zip(self.by_name.values(), found, strict=True):
+                arrays.append(view.describe(some, live))
+        return [tuple(np.concatenate(each) for each in zip(*all_, strict=True)) for all_ in found]
+
+
+def _with(graphs: Graphs, described: Sequence[Described]) -> DescribedGraphs:
+    return DescribedGraphs(
+        graphs.operations, graphs.adjacency, graphs.vertices, graphs.features, tuple(described)
+    )
