@@ -18,7 +18,7 @@ from nasp_lightning.run.folder import Config
 from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
 from nasp_lightning.run.results import Codes, SearchResults
 from nasp_lightning.search.base import Search, whole
-from nasp_lightning.study.curves import label_marks, make_curves, measured, write_curves
+from nasp_lightning.study.curves import label_marks, make_curves, measured, recommended, write_curves
 from nasp_lightning.study.estimation_code import code_costs
 from nasp_lightning.study.front import front_results, write_fronts
 from nasp_lightning.study.searched import MOST_REPEATS, describe_source, make_evaluator
@@ -130,6 +130,7 @@ class SearchJob(Job[SearchResults]):
             test_metric=evaluator.test_metric,
             best_reachable=evaluator.best,
             found=measured(curves, finished, evaluator),
+            recommended=recommended(curves, self.strategy.recommend, evaluator),
             front=front_results(curves.rows, curves.labels, evaluator, label_marks(labels)),
             codes=None if surrogate is None else _codes(surrogate, finished, labels),
         )

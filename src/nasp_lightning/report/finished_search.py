@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nasp_lightning.report.finished import cost_text
-from nasp_lightning.run.results import SearchResults
+from nasp_lightning.run.results import MeanAt, RegretAt, SearchResults
 
 
 def print_search(results: SearchResults, folder: Path) -> None:
@@ -18,13 +18,23 @@ def print_search(results: SearchResults, folder: Path) -> None:
         title=f"{source.benchmark} {source.dataset}: {results.search}"
         + (f" with {results.predictor}" if results.predictor else "")
     )
-    for column in ("labels", "regret", "± standard error", "random search, expected"):
+    given = results.recommended
+    further = given.recommend == "posterior"
+    for column in (
+        *("labels", "regret of the best label"),
+        *(("of the recommended",) if further else ()),
+        *("of the best evaluated (oracle)", "random search, expected"),
+    ):
         table.add_column(column, justify="right")
     for mark, at in found.regret_at.items():
         if not results.anytime and int(mark) != results.labels:
             continue
-        error = "" if at.std is None else f"{100 * at.std / results.repeats**0.5:.3f}"
-        table.add_row(mark, f"{100 * at.mean:.3f}", error, f"{100 * at.random_expected:.3f}")
+        cells = [_mean(at, results.repeats)]
+        if further and given.recommended_regret_at:
+            cells.append(_mean(given.recommended_regret_at[mark], results.repeats))
+        oracle = (given.oracle_regret_at or {}).get(mark)
+        cells.append("" if oracle is None else _mean(oracle, results.repeats))
+        table.add_row(mark, *cells, f"{100 * at.random_expected:.3f}")
     console = Console(width=None if Console().is_terminal else 110)
     console.print(table)
     spread = found.best_found_std
@@ -39,6 +49,11 @@ def print_search(results: SearchResults, folder: Path) -> None:
         f"{found.wall_seconds_mean:.2f} s each",
         highlight=False,
     )
+    if given.recommended_architecture is not None:
+        which = "" if results.repeats == 1 else " by the first repeat"
+        console.print(
+            f"recommended{which}: {given.recommended_architecture}", highlight=False, markup=False
+        )
     if found.training_seconds_mean is not None:
         hours = found.training_seconds_mean / 3600
         console.print(
@@ -47,3 +62,9 @@ def print_search(results: SearchResults, folder: Path) -> None:
     if results.codes is not None and results.codes.queried_codes:
         console.print(f"in the mean, {cost_text(results.to_json())}", highlight=False)
     console.print(f"results: {folder / 'results.json'}", highlight=False, soft_wrap=True)
+
+
+def _mean(at: RegretAt | MeanAt, repeats: int) -> str:
+    """Points of accuracy and their standard error."""
+    error = "" if at.std is None else f" ± {100 * at.std / repeats**0.5:.3f}"
+    return f"{100 * at.mean:.3f}{error}"

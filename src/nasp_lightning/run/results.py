@@ -211,6 +211,40 @@ class Found(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeanAt:
+    """A regret after a number of labels, a fraction of accuracy."""
+
+    mean: Annotated[float, Key("mean over the repeats")]
+    std: Annotated[float | None, Key("standard deviation over the repeats", ONE_REPEAT)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommended(Part):
+    """``job=search`` alone: what the searches handed over; regrets are fractions."""
+
+    recommend: Annotated[
+        str | None, Key("rule of what is handed over: the best ``label``, or the ``posterior``")
+    ] = None
+    recommended_architecture: Annotated[
+        str | None, Key("the space's text of what the first repeat handed over")
+    ] = None
+    recommended_architectures: Annotated[list[str] | None, Key("of every repeat")] = None
+    recommended_regret_mean: Annotated[
+        float | None, Key("how far these are below the best reachable, in the mean")
+    ] = None
+    recommended_regret_std: Annotated[float | None, Key("its standard deviation")] = None
+    recommended_regret_at: Annotated[
+        dict[str, MeanAt] | None, Key("regret of what would be handed over at numbers of labels")
+    ] = None
+    oracle_regret_mean: Annotated[
+        float | None, Key("regret of the truly best evaluated, which no search knows: an oracle")
+    ] = None
+    oracle_regret_at: Annotated[
+        dict[str, MeanAt] | None, Key("the same at numbers of labels")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Intervals(Part):
     """``job=n_plus_k`` alone: intervals over the repeats, and what was evaluated."""
 
@@ -257,6 +291,7 @@ class SearchResults(Results):
     test_metric: Annotated[str, Key("which accuracy judges what was found")]
     best_reachable: Annotated[float, Key("the best of that, a fraction")]
     found: Found
+    recommended: Recommended = field(default_factory=Recommended)
     front: Front = field(default_factory=Front)
     codes: Codes | None = None
     intervals: Intervals = field(default_factory=Intervals)

@@ -76,7 +76,7 @@ class BayesianOptimization(Search):
         pending: int = 0,
         acquisition: str = "expected_improvement",
         kappa: float = 2.0,
-        shortlist: int = 1000,
+        shortlist: int = 500,
         draws: int = 256,
         listed: bool = True,
         proposals: int = 5000,

@@ -11,7 +11,8 @@ import numpy as np
 from nasp_lightning.array import Array
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.run.repeats import Repeat
-from nasp_lightning.run.results import Found, RegretAt
+from nasp_lightning.run.results import Found, MeanAt, Recommended, RegretAt
+from nasp_lightning.search.base import RECOMMENDED
 from nasp_lightning.search.random import expected_accuracy
 from nasp_lightning.storage import atomic_path
 
@@ -27,12 +28,18 @@ class Curves:
         labels: ``[R, L]`` float64, what the search saw.
         best: ``[R, L]`` float64, mean test accuracy of the architecture with the best label so far.
         regret: ``[R, L]`` float64, best reachable accuracy minus ``best``.
+        recommended: ``[R, L]`` int64, rows that the search would have handed over.
+        recommended_regret: ``[R, L]`` float64, of those.
+        oracle_regret: ``[R, L]`` float64, of the best evaluated so far, which nobody knows.
     """
 
     rows: Array
     labels: Array
     best: Array
     regret: Array
+    recommended: Array
+    recommended_regret: Array
+    oracle_regret: Array
 
 
 def make_curves(repeats: Sequence[Repeat], evaluator: TableEvaluator) -> Curves:
@@ -43,8 +50,29 @@ def make_curves(repeats: Sequence[Repeat], evaluator: TableEvaluator) -> Curves:
         np.concatenate([np.full((len(labels), 1), -np.inf), labels[:, :-1]], axis=1), axis=1
     )
     places = np.maximum.accumulate(np.where(risen, np.arange(labels.shape[1]), 0), axis=1)
-    best = evaluator.truth[np.take_along_axis(rows, places, axis=1)]
-    return Curves(rows, labels, best, evaluator.best - best)
+    truth = evaluator.truth
+    best = truth[np.take_along_axis(rows, places, axis=1)]
+    handed = np.stack([_handed(repeat, own) for repeat, own in zip(repeats, places, strict=True)])
+    recommended = np.take_along_axis(rows, handed, axis=1)
+    return Curves(
+        rows,
+        labels,
+        best,
+        evaluator.best - best,
+        recommended,
+        evaluator.best - truth[recommended],
+        evaluator.best - np.maximum.accumulate(truth[rows], axis=1),
+    )
+
+
+def _handed(repeat: Repeat, best: Array) -> Array:
+    """``[L]`` positions of what is handed over; without a rule of its own, of the best label."""
+    own = repeat.extras.get(RECOMMENDED)
+    if own is None:
+        return best
+    said = np.maximum.accumulate(np.where(own >= 0, np.arange(len(own)), -1))
+    chosen: Array = np.where(said >= 0, own[said], best)
+    return chosen
 
 
 def label_marks(labels: int) -> list[int]:
@@ -80,6 +108,34 @@ def measured(curves: Curves, repeats: Sequence[Repeat], evaluator: TableEvaluato
     )
 
 
+def recommended(curves: Curves, rule: str, evaluator: TableEvaluator) -> Recommended:
+    """What the repeats handed over, beside the best that they evaluated."""
+    marks = label_marks(curves.rows.shape[1])
+
+    def at(regret: Array) -> dict[str, MeanAt]:
+        return {
+            str(mark): MeanAt(
+                mean=float(regret[:, mark - 1].mean()), std=_deviation(regret[:, mark - 1])
+            )
+            for mark in marks
+        }
+
+    rows, regret = curves.recommended[:, -1], curves.recommended_regret[:, -1]
+    texts = [
+        evaluator.space.to_string(*item.architecture) for item in evaluator.architectures(rows)
+    ]
+    return Recommended(
+        recommend=rule,
+        recommended_architecture=texts[0],
+        recommended_architectures=texts,
+        recommended_regret_mean=float(regret.mean()),
+        recommended_regret_std=_deviation(regret),
+        recommended_regret_at=at(curves.recommended_regret),
+        oracle_regret_mean=float(curves.oracle_regret[:, -1].mean()),
+        oracle_regret_at=at(curves.oracle_regret),
+    )
+
+
 def _deviation(values: Array) -> float | None:
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
@@ -96,4 +152,7 @@ def write_curves(folder: Path, curves: Curves) -> None:
             regret=regret.astype(np.float32),
             regret_mean=regret.mean(axis=0),
             regret_std=regret.std(axis=0, ddof=1) if len(regret) > 1 else regret[0] * np.nan,
+            recommended=curves.recommended.astype(np.int32),
+            recommended_regret=curves.recommended_regret,
+            oracle_regret=curves.oracle_regret,
         )

@@ -183,7 +183,7 @@ class AdditiveProcess:
         """
         cross = kernel([part.astype(np.float64) for part in distances], self.logarithms)
         explained = self._explained(cross)
-        prior = kernel([part.astype(np.float64) for part in own], self.logarithms)
+        prior = kernel(own, self.logarithms).astype(np.float64)
         return self._mean(cross), prior - explained.T @ explained
 
     def held_out_density(self) -> float:

@@ -24,7 +24,7 @@ from nasp_lightning.predictor.multiview.additive_process import (
 )
 
 LEAST = 0.02  # weight under which a process is left out
-DIAGONAL = 1e-6  # of the signal's variance, added to a joint covariance for the numerics
+DIAGONAL = 1e-5  # of the signal's variance, added to a joint covariance for the numerics
 
 Model = tuple[int, ...]  # numbers of the views that a process sums over
 
