@@ -77,7 +77,7 @@ class Labels:
         cls,
         table: BenchmarkTable,
         dataset: str,
-        epochs: int,
+        epochs: int | str,
         reduction: str = "mean",
         failed_below: float | None = None,
     ) -> Labels:

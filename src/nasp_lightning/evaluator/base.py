@@ -1,5 +1,8 @@
 """What every evaluator does: it answers how good an architecture is, and counts what that cost.
 
+A label can be bought at a lower training budget (a *fidelity*), for a part of a label's cost. Such
+labels are kept apart and are never what a search finds.
+
 An evaluator of one's own has :meth:`Evaluator.find`, :meth:`Evaluator.sample` and
 :meth:`Evaluator.labels`; all else has a default.
 """
@@ -7,7 +10,7 @@ An evaluator of one's own has :meth:`Evaluator.find`, :meth:`Evaluator.sample` a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +62,8 @@ class Evaluator(ABC):
 
     Args:
         space: of the architectures.
-        budget: labels that may be used; None for no bound.
+        budget: labels that may be used, those at lower fidelities at their cost; None for no bound.
+        fidelities: name of each lower training budget, lowest first, to its cost in labels.
 
     Attributes:
         failed_below: label under which a training failed, so that nothing is learnt from it; None:
@@ -68,29 +72,50 @@ class Evaluator(ABC):
         seconds: what their training took, or None where that is not known.
 
     Raises:
-        NaspError: if the budget is not a positive number.
+        NaspError: if the budget is not a positive number, or a fidelity has no cost.
     """
 
     failed_below: float | None = None
 
-    def __init__(self, space: Space, budget: int | None = None) -> None:
+    def __init__(
+        self,
+        space: Space,
+        budget: int | None = None,
+        fidelities: Mapping[int | str, float | None] | None = None,
+    ) -> None:
         if budget is not None and (
             isinstance(budget, bool) or not isinstance(budget, int) or budget < 1
         ):
             raise NaspError(f"evaluator.budget={budget}: it must be a positive number, or null")
         self.space, self.budget = space, budget
+        self.fidelities = _check_costs(fidelities or {})
         self.reset()
 
     def reset(self) -> None:
         """Forget all evaluations, as for the next repeat of a search."""
         self._accuracies: dict[Hashable, float] = {}
         self._architectures: list[Candidate] = []
+        self._lower: dict[str, dict[Hashable, float]] = {name: {} for name in self.fidelities}
+        self._lower_items: dict[str, list[Candidate]] = {name: [] for name in self.fidelities}
+        self._spent: list[float] = []
         self.seconds: float | None = 0.0
 
     @property
     def labels_used(self) -> int:
         """Number of architectures evaluated so far."""
         return len(self._accuracies)
+
+    @property
+    def spent(self) -> float:
+        """Label equivalents used so far: full labels, and lower ones at their cost."""
+        return self.labels_used + sum(
+            cost * len(self._lower[name]) for name, cost in self.fidelities.items()
+        )
+
+    @property
+    def spent_at(self) -> Array:
+        """``[labels_used]`` label equivalents used when each label was there."""
+        return np.array(self._spent, dtype=np.float64)
 
     @property
     def history(self) -> list[Candidate]:
@@ -164,19 +189,65 @@ class Evaluator(ABC):
             NaspError: if that would exceed the budget; then nothing was read.
         """
         new = {item.key: item for item in architectures if not self.known(item)}
-        if self.budget is not None and self.labels_used + len(new) > self.budget:
-            raise NaspError(
-                f"evaluator.budget={self.budget}: {self.labels_used} labels are used and "
-                f"{len(new)} more were asked for; raise the budget, or ask for fewer"
-            )
+        self._check_budget(len(new))
         if new:
+            spent = self.spent
             accuracies, seconds = self.labels(list(new.values()))
             self._accuracies.update(zip(new, map(float, accuracies), strict=True))
             self._architectures.extend(new.values())
-            total = float(np.sum(seconds))
-            known = self.seconds is not None and np.isfinite(total)
-            self.seconds = self.seconds + total if known and self.seconds is not None else None
+            self._spent.extend(spent + 1 + number for number in range(len(new)))
+            self._count_seconds(seconds)
         return np.array([self._accuracies[item.key] for item in architectures], dtype=np.float64)
+
+    def lower_history(self, fidelity: str) -> tuple[list[Candidate], Array]:
+        """Architectures evaluated at a lower fidelity, in their order, and accuracies ``[m]``."""
+        self._check_fidelity(fidelity)
+        return list(self._lower_items[fidelity]), np.array(list(self._lower[fidelity].values()))
+
+    def evaluate_at(self, fidelity: str, architectures: Sequence[Candidate]) -> Array:
+        """``[n]`` float64 accuracies at a lower fidelity; each architecture costs once there.
+
+        Raises:
+            NaspError: if there is no such fidelity, or that would exceed the budget; then nothing
+                was read.
+        """
+        self._check_fidelity(fidelity)
+        known = self._lower[fidelity]
+        new = {item.key: item for item in architectures if item.key not in known}
+        self._check_budget(len(new) * self.fidelities[fidelity])
+        if new:
+            accuracies, seconds = self.lower_labels(fidelity, list(new.values()))
+            known.update(zip(new, map(float, accuracies), strict=True))
+            self._lower_items[fidelity].extend(new.values())
+            self._count_seconds(seconds)
+        return np.array([known[item.key] for item in architectures], dtype=np.float64)
+
+    def lower_labels(
+        self, fidelity: str, architectures: Sequence[Candidate]
+    ) -> tuple[Array, Array]:
+        """As :meth:`labels`, after a lower training budget.
+
+        Raises:
+            NaspError: if this evaluator has no lower budgets, which is the default.
+        """
+        raise NaspError(f"evaluator.fidelities has {fidelity}: this evaluator has one budget only")
+
+    def _check_budget(self, more: float) -> None:
+        if self.budget is not None and self.spent + more > self.budget + 1e-9:
+            raise NaspError(
+                f"evaluator.budget={self.budget}: {self.spent:g} labels are used and "
+                f"{more:g} more were asked for; raise the budget, or ask for fewer"
+            )
+
+    def _check_fidelity(self, fidelity: str) -> None:
+        if fidelity not in self.fidelities:
+            have = ", ".join(self.fidelities) or "none"
+            raise NaspError(f"there is no fidelity {fidelity!r}; evaluator.fidelities has: {have}")
+
+    def _count_seconds(self, seconds: Array) -> None:
+        total = float(np.sum(seconds))
+        known = self.seconds is not None and np.isfinite(total)
+        self.seconds = self.seconds + total if known and self.seconds is not None else None
 
     def mutate(self, rng: np.random.Generator, candidate: Candidate) -> Candidate:
         """A mutant that can be evaluated; where none is found, a random architecture."""
@@ -214,3 +285,20 @@ class Evaluator(ABC):
             if idle >= 3:
                 break
         return best
+
+
+def _check_costs(fidelities: Mapping[int | str, float | None]) -> dict[str, float]:
+    """Costs by the names of the fidelities.
+
+    Raises:
+        NaspError: if one has no cost, or costs as much as a label.
+    """
+    costs: dict[str, float] = {}
+    for name, cost in fidelities.items():
+        if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost < 1:
+            raise NaspError(
+                f"evaluator.fidelities has {name}: {cost}; give its cost in labels, above 0 and "
+                f"below 1, such as {{{name}: 0.06}} for 12 of 200 epochs"
+            )
+        costs[str(name)] = float(cost)
+    return costs

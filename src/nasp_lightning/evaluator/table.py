@@ -10,7 +10,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -34,6 +34,9 @@ class TableEvaluator(Evaluator):
         reduction: label from the runs: ``single`` or ``mean``.
         failed_below: accuracy under which a run failed, or None.
         budget: labels that may be used; None for no bound.
+        fidelities: lower training budgets (epochs) to their costs in labels, the lowest first.
+            Their labels are the runs' mean validation accuracy, or test accuracy where the source
+            has no other (:attr:`lower_metrics` says which), and never final ones.
 
     Attributes:
         label_metric: what labels are: validation accuracy, or test accuracy where the source has
@@ -56,8 +59,9 @@ class TableEvaluator(Evaluator):
         reduction: str = "mean",
         failed_below: float | None = None,
         budget: int | None = None,
+        fidelities: Mapping[int | str, float | None] | None = None,
     ) -> None:
-        super().__init__(space, budget)
+        super().__init__(space, budget, fidelities)
         self.table, self.dataset, self.epochs = table, dataset, epochs
         self.reduction, self.failed_below = reduction, failed_below
         labels = Labels.read(table, dataset, epochs, reduction, failed_below)
@@ -69,7 +73,11 @@ class TableEvaluator(Evaluator):
                 f"no architecture of the benchmark has both {self.label_metric} and "
                 f"{self.test_metric} of {dataset} at {epochs} epochs: choose another source"
             )
-        self._seconds = self._read_seconds()
+        self._seconds = self._read_seconds(epochs)
+        self.lower_metrics: dict[str, str] = {}
+        self._lower_rows: dict[str, tuple[Array, Array]] = {}
+        for name in self.fidelities:
+            self._lower_rows[name] = self._read_lower(name)
         self._usable = np.isin(np.arange(len(table)), self.rows)
 
     @property
@@ -158,6 +166,14 @@ class TableEvaluator(Evaluator):
         rows = rows_of(architectures)
         return self.row_labels[rows], self._seconds[rows]
 
+    def lower_labels(
+        self, fidelity: str, architectures: Sequence[Candidate]
+    ) -> tuple[Array, Array]:
+        """Label and seconds ``[n]`` after a lower training budget."""
+        rows = rows_of(architectures)
+        labels, seconds = self._lower_rows[fidelity]
+        return labels[rows], seconds[rows]
+
     def cost(self, name: str, architectures: Sequence[Candidate]) -> Array:
         """``[n]`` float64 of the table's costs, such as ``parameters`` or ``flops``."""
         if name not in self.table.costs:
@@ -193,8 +209,29 @@ class TableEvaluator(Evaluator):
         items = unstacked(self.table.operations, self.table.adjacency)
         return {_bytes(*item): row for row, item in enumerate(items)}
 
-    def _read_seconds(self) -> Array:
-        name = metric_name(self.dataset, "train_seconds", self.epochs)
+    def _read_lower(self, fidelity: str) -> tuple[Array, Array]:
+        """``[N]`` labels and seconds at a lower budget.
+
+        Raises:
+            NaspError: if the table does not have that budget, or not of all that can be evaluated.
+        """
+        epochs = int(fidelity) if fidelity.isdecimal() else fidelity
+        if epochs == self.epochs:
+            raise NaspError(
+                f"evaluator.fidelities has {fidelity}, which is benchmark.epochs: leave it out"
+            )
+        lower = Labels.read(self.table, self.dataset, epochs, self.reduction, None)
+        self.lower_metrics[fidelity] = lower.label_metric
+        labels = lower.answers()
+        if np.isnan(labels[self.rows]).any():
+            raise NaspError(
+                f"evaluator.fidelities has {fidelity}: {int(np.isnan(labels[self.rows]).sum())} "
+                "architectures have no label at that budget; choose another source"
+            )
+        return labels, self._read_seconds(epochs)
+
+    def _read_seconds(self, epochs: int | str) -> Array:
+        name = metric_name(self.dataset, "train_seconds", epochs)
         if name not in self.table.costs:
             return np.full(len(self.table), np.nan)
         seconds = np.asarray(self.table.costs[name], dtype=np.float64)

@@ -18,7 +18,13 @@ from nasp_lightning.run.folder import Config
 from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
 from nasp_lightning.run.results import Codes, SearchResults
 from nasp_lightning.search.base import Search, whole
-from nasp_lightning.study.curves import label_marks, make_curves, measured, recommended, write_curves
+from nasp_lightning.study.curves import (
+    label_marks,
+    make_curves,
+    measured,
+    recommended,
+    write_curves,
+)
 from nasp_lightning.study.estimation_code import code_costs
 from nasp_lightning.study.front import front_results, write_fronts
 from nasp_lightning.study.searched import MOST_REPEATS, describe_source, make_evaluator

@@ -271,9 +271,7 @@ def evidence_regression(
     return Regression(precision * covariance @ moment, covariance, precision)
 
 
-def predict(
-    fitted: Regression, features: Tensor, noisy: bool = True
-) -> tuple[Tensor, Tensor]:
+def predict(fitted: Regression, features: Tensor, noisy: bool = True) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation ``[B]`` of new targets at ``[B, D]`` features."""
     spread = ((features @ fitted.covariance) * features).sum(1)
     noise = 1 / fitted.precision if noisy else 0.0

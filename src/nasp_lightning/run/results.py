@@ -239,9 +239,9 @@ class Recommended(Part):
     oracle_regret_mean: Annotated[
         float | None, Key("regret of the truly best evaluated, which no search knows: an oracle")
     ] = None
-    oracle_regret_at: Annotated[
-        dict[str, MeanAt] | None, Key("the same at numbers of labels")
-    ] = None
+    oracle_regret_at: Annotated[dict[str, MeanAt] | None, Key("the same at numbers of labels")] = (
+        None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

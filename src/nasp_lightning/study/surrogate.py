@@ -97,10 +97,13 @@ class TableSurrogate:
 
         It then keeps the seed of the run, and works on the whole table once.
         """
-        further = isinstance(self.predictor, ClassicalPredictor) and self.data.code is None
-        if further and self._pool is None:
-            self._pool = self.predictor.prepare(self.data.graphs)
-        self._fit(architectures, accuracies, seed, further)
+        predictor = self.predictor
+        if isinstance(predictor, ClassicalPredictor) and self.data.code is None:
+            if self._pool is None:
+                self._pool = predictor.prepare(self.data.graphs)
+            self._fit(architectures, accuracies, seed, further=True)
+        else:
+            self._fit(architectures, accuracies, seed, further=False)
 
     def _fit(
         self, architectures: Sequence[Candidate], accuracies: Array, seed: int, further: bool
@@ -120,7 +123,7 @@ class TableSurrogate:
             self._train(self.predictor, indices, labels)
         elif further:
             self.predictor.refit(self._graphs(rows), labels.double().numpy())
-        elif isinstance(self.predictor, ClassicalPredictor):
+        else:
             fit_watched(self.settings, data, self.predictor, labels.double().numpy())
 
     def score(self, architectures: Sequence[Candidate]) -> Array:

@@ -89,7 +89,7 @@ class Mixture:
         models: Sequence[Model],
         chosen: Hyperparameters,
     ) -> None:
-        kept = np.flatnonzero(chosen.weights >= LEAST)
+        kept = np.flatnonzero(chosen.weights >= LEAST).tolist()
         self.models = [models[number] for number in kept]
         self.weights = chosen.weights[kept] / chosen.weights[kept].sum()
         self.processes = [
@@ -145,11 +145,22 @@ class Mixture:
             mean, covariance = process.joint(
                 [distances[view] for view in model], [own[view] for view in model]
             )
-            covariance[np.diag_indices(len(mean))] += DIAGONAL * process.signal
-            factor = np.linalg.cholesky(covariance)
+            factor = _root(covariance, process.signal)
             found.append(mean + rng.standard_normal((size, len(mean))) @ factor.T)
         drawn: Array = np.concatenate(found)
         return drawn
+
+
+def _root(covariance: Array, variance: float) -> Array:
+    """Lower triangle L of L Lᵀ = ``covariance``, whose rounding may have left it indefinite."""
+    places = np.diag_indices(len(covariance))
+    added = DIAGONAL * variance
+    while True:
+        covariance[places] += added
+        try:
+            return np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            added *= 10
 
 
 def held_out_errors(

@@ -21,7 +21,7 @@ inputs       the extra inputs (``graphs.features``), standardised, where there a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -243,7 +243,8 @@ def euclidean(left: Described, right: Described) -> Array:
     squared = left[0] @ (-2 * right[0].T)
     squared += left[1][:, None]
     squared += right[1]
-    return np.maximum(squared, 0, out=squared)
+    np.maximum(squared, 0, out=squared)
+    return np.asarray(squared)
 
 
 def family_weights(names: Sequence[str]) -> Array:

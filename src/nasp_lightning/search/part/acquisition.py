@@ -3,8 +3,8 @@
 For one architecture after the other in closed form, and for several at once by joint draws of what
 labels are about: each next one is judged by what it adds to those chosen before it and to those
 that are still being evaluated (Wilson et al., "Maximizing acquisition functions for Bayesian
-optimization", NeurIPS 2018, arXiv 1805.10196: greedy, with the draws held fixed). A batch is then no
-list of near-copies.
+optimization", NeurIPS 2018, arXiv 1805.10196: greedy, with the draws held fixed). A batch is then
+no list of near-copies.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def log_expected_improvement(mean: Array, deviation: Array, best: float) -> Arra
     # 1 - ratio tends to 1 / z²; its own rounding would rule further out.
     rest = np.where(below < -1e3, 1 / below**2, np.maximum(1 - ratio, 1e-300))
     tail = -0.5 * below**2 - 0.5 * np.log(2 * np.pi) + np.log(rest)
-    return np.where(far, tail, value) + np.log(spread)
+    logarithm: Array = np.where(far, tail, value) + np.log(spread)
+    return logarithm
 
 
 def joint_improvement(draws: Array, best: Array, count: int) -> list[int]:
