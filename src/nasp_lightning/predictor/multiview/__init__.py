@@ -171,8 +171,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
         else:
             self._training = self._views.describe(graphs)
             self._pool.reach(self._training)
-        squared = self._views.squared(self._training, self._training)
-        distances = [part.astype(np.float64) for part in squared]
+        distances = self._views.among(self._training)
         targets, chosen = self._targets.values, np.arange(len(labels))
         if len(labels) > self.likelihood_labels:
             chosen = np.random.default_rng(self.seed).permutation(len(labels))

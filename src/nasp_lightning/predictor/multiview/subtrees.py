@@ -41,14 +41,15 @@ class Subtrees(View):
     def standardise(self, described: Described) -> Described:
         """See :class:`.view.View`."""
         labels, shares, norms = described
-        return labels, shares / np.sqrt(self._scale), norms / self._scale
+        scaled = (shares / np.sqrt(self._scale)).astype(np.float32)
+        return labels, scaled, (norms / self._scale).astype(np.float32)
 
     def squared(self, left: Described, right: Described) -> list[Array]:
         """See :class:`.view.View`."""
         known = known_labels(right[0], right[1])  # others add to the length alone
         products = counts_of(left[0], left[1], known) @ counts_of(right[0], right[1], known).T
         squared = left[2][:, None] + right[2] - 2 * products.toarray()
-        return [np.maximum(squared, 0, dtype=np.float32)]
+        return [np.maximum(squared, 0).astype(left[1].dtype)]
 
 
 def known_labels(labels: Array, shares: Array) -> Array:

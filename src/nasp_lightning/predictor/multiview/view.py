@@ -79,7 +79,7 @@ class View(ABC):
 
     @abstractmethod
     def squared(self, left: Described, right: Described) -> list[Array]:
-        """``[N, n]`` float32 squared distances between standardised ones, of each part."""
+        """``[N, n]`` squared distances between standardised ones, of each part."""
 
 
 class Vectors(View):

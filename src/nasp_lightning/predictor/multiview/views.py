@@ -129,8 +129,19 @@ class Views:
             [view.standardise(arrays) for view, arrays in zip(views, described, strict=True)],
         )
 
+    def among(self, graphs: DescribedGraphs) -> list[Array]:
+        """``[n, n]`` squared distances of each part, in double precision, as a fit needs them."""
+        exact = [
+            tuple(
+                array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays
+            )
+            for arrays in graphs.described
+        ]
+        precise = _with(graphs, exact)
+        return self.squared(precise, precise)
+
     def squared(self, left: DescribedGraphs, right: DescribedGraphs) -> list[Array]:
-        """``[N, n]`` float32 squared distances between architectures, of each part."""
+        """``[N, n]`` squared distances between architectures, of each part."""
         pairs = zip(self.by_name.values(), left.described, right.described, strict=True)
         return [part for view, one, other in pairs for part in view.squared(one, other)]
 
