@@ -29,8 +29,7 @@ class Subtrees(View):
         c · c s² = log(1 + c)².
         """
         labels, shares = neighbourhoods(live)
-        times = (labels[:, :, None] == labels[:, None, :]).sum(2)
-        return labels, shares, (shares**2 * times).sum(1)
+        return labels, shares, _norms(labels, shares)
 
     def fit(self, described: Described) -> None:
         """See :class:`.view.View`."""
@@ -40,9 +39,9 @@ class Subtrees(View):
 
     def standardise(self, described: Described) -> Described:
         """See :class:`.view.View`."""
-        labels, shares, norms = described
+        labels, shares, _ = described
         scaled = (shares / np.sqrt(self._scale)).astype(np.float32)
-        return labels, scaled, (norms / self._scale).astype(np.float32)
+        return labels, scaled, _norms(labels, scaled.astype(np.float64))
 
     def squared(self, left: Described, right: Described) -> list[Array]:
         """See :class:`.view.View`."""
@@ -50,6 +49,12 @@ class Subtrees(View):
         products = counts_of(left[0], left[1], known) @ counts_of(right[0], right[1], known).T
         squared = left[2][:, None] + right[2] - 2 * products.toarray()
         return [np.maximum(squared, 0).astype(left[1].dtype)]
+
+
+def _norms(labels: Array, shares: Array) -> Array:
+    """``[N]`` squared lengths of the log counts, see :meth:`Subtrees.describe`."""
+    times = (labels[:, :, None] == labels[:, None, :]).sum(2)
+    return np.asarray((shares**2 * times).sum(1))
 
 
 def known_labels(labels: Array, shares: Array) -> Array:

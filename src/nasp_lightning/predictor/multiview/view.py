@@ -234,8 +234,8 @@ def centre_and_scale(vectors: Array, factors: Array) -> tuple[Array, Array]:
 
 
 def with_norms(vectors: Array) -> Described:
-    """The vectors and ``[N]`` their squared lengths."""
-    return vectors, np.einsum("nd,nd->n", vectors, vectors)
+    """The vectors and ``[N]`` float64 their squared lengths, exactly theirs."""
+    return vectors, np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
 
 
 def euclidean(left: Described, right: Described) -> Array:
