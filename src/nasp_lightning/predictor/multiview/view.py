@@ -144,9 +144,16 @@ class Contracted(Vectors):
 
 
 class Inputs(Vectors):
-    """Extra inputs, such as zero-cost proxies."""
+    """Extra inputs, such as zero-cost proxies, or what a lower training budget gave."""
+
+    def describe(self, graphs: Graphs, live: LiveGraphs | None) -> Described:
+        """See :class:`View`."""
+        return (np.asarray(self._inputs(graphs), dtype=np.float32),)
 
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
+        return self._inputs(graphs)
+
+    def _inputs(self, graphs: Graphs) -> Array:
         assert graphs.features is not None
         inputs: Array = graphs.features.double().cpu().numpy()
         if not np.isfinite(inputs).all():

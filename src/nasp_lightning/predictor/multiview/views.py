@@ -34,9 +34,11 @@ class DescribedGraphs(Graphs):
 
     Attributes:
         described: of each view, in their order.
+        inputs: the extra inputs that are described; others in ``features`` were put there since.
     """
 
     described: tuple[Described, ...] = field(default=())
+    inputs: Tensor | None = None
 
     def __getitem__(self, index: Tensor | slice) -> DescribedGraphs:
         """The chosen architectures."""
@@ -48,14 +50,13 @@ class DescribedGraphs(Graphs):
             chosen.vertices,
             chosen.features,
             tuple(tuple(array[rows] for array in arrays) for arrays in self.described),
+            chosen.features if self.features is self.inputs else None,
         )
 
     def to(self, device: torch.device | str) -> DescribedGraphs:
         """The same; descriptions stay where they are."""
-        moved = super().to(device)
-        return DescribedGraphs(
-            moved.operations, moved.adjacency, moved.vertices, moved.features, self.described
-        )
+        current = self.features is self.inputs
+        return _with(super().to(device), self.described, current)
 
 
 class Views:
@@ -111,6 +112,8 @@ class Views:
 
     def fit(self, graphs: Graphs) -> DescribedGraphs:
         """Take centre and scale of each view from architectures, and describe them."""
+        if isinstance(graphs, DescribedGraphs):  # as this pool, but for the extra inputs
+            return self._with_inputs(graphs, anew=True)
         described = self._describe(graphs)
         found = []
         for view, arrays in zip(self.by_name.values(), described, strict=True):
@@ -121,7 +124,8 @@ class Views:
     def describe(self, graphs: Graphs) -> DescribedGraphs:
         """Architectures, standardised as those that were fitted; described ones as they are."""
         if isinstance(graphs, DescribedGraphs):
-            return graphs
+            current = graphs.features is graphs.inputs
+            return graphs if current else self._with_inputs(graphs, anew=False)
         views = self.by_name.values()
         described = self._describe(graphs)
         return _with(
@@ -145,6 +149,17 @@ class Views:
         pairs = zip(self.by_name.values(), left.described, right.described, strict=True)
         return [part for view, one, other in pairs for part in view.squared(one, other)]
 
+    def _with_inputs(self, graphs: DescribedGraphs, anew: bool) -> DescribedGraphs:
+        """The same architectures with their extra inputs described, ``anew`` standardised too."""
+        found = list(graphs.described)
+        for place, view in enumerate(self.by_name.values()):
+            if isinstance(view, Inputs):
+                arrays = view.describe(graphs, None)
+                if anew:
+                    view.fit(arrays)
+                found[place] = view.standardise(arrays)
+        return _with(graphs, found)
+
     def _describe(self, graphs: Graphs) -> list[Described]:
         """As they are, a part after the other: the intermediate arrays are large."""
         found: list[list[Described]] = [[] for _ in self.by_name]
@@ -156,7 +171,14 @@ class Views:
         return [tuple(np.concatenate(each) for each in zip(*all_, strict=True)) for all_ in found]
 
 
-def _with(graphs: Graphs, described: Sequence[Described]) -> DescribedGraphs:
+def _with(
+    graphs: Graphs, described: Sequence[Described], current: bool = True
+) -> DescribedGraphs:
     return DescribedGraphs(
-        graphs.operations, graphs.adjacency, graphs.vertices, graphs.features, tuple(described)
+        graphs.operations,
+        graphs.adjacency,
+        graphs.vertices,
+        graphs.features,
+        tuple(described),
+        graphs.features if current else None,
     )
