@@ -84,23 +84,25 @@ def make_split(
     train, validation = known[:train_size], known[train_size:wanted]
     if test_size == "all":
         test = np.flatnonzero(testable)
+    elif pool is None:
+        left = "training and validation: choose fewer, or `all`"
+        test = _beside(known[:wanted], order[testable[order]], int(test_size), left)
     else:
-        taken = np.zeros(len(eligible), dtype=bool)
-        taken[known[:wanted] if pool is None else pool] = True
-        rest = order[testable[order] & ~taken[order]]
-        if int(test_size) > len(rest):
-            raise NaspError(
-                f"data.test_size={test_size} asks for more test architectures than the "
-                f"{len(rest)} that are left beside "
-                + (
-                    "training and validation: choose fewer, or `all`"
-                    if pool is None
-                    else f"data.pool_size={pool_size}: choose fewer"
-                )
-            )
-        test = rest[: int(test_size)]
+        left = f"data.pool_size={pool_size}: choose fewer"
+        test = _beside(pool, order[testable[order]], int(test_size), left)
     kept = None if pool is None else _int64(pool)
     return Split(_int64(train), _int64(validation), _int64(test), kept)
+
+
+def _beside(taken: Indices, order: Indices, test_size: int, left: str) -> Indices:
+    """The first ``test_size`` rows of ``order`` that are not taken."""
+    rest = order[~np.isin(order, taken)]
+    if test_size > len(rest):
+        raise NaspError(
+            f"data.test_size={test_size} asks for more test architectures than the {len(rest)} "
+            f"that are left beside {left}"
+        )
+    return rest[:test_size]
 
 
 def _pool(candidates: Indices, pool_size: int, test_size: int | str) -> Indices:
