@@ -63,13 +63,7 @@ def make_split(
     Raises:
         NaspError: if a size is not positive or the space is too small for it.
     """
-    for name, value in (("train_size", train_size), ("validation_size", validation_size)):
-        check_whole(f"data.{name}", value, 1 if name == "train_size" else 0)
-    if test_size != "all" and (
-        isinstance(test_size, bool) or not isinstance(test_size, int) or test_size < 2
-    ):
-        raise NaspError(f"data.test_size={test_size}: it must be `all` or a number, at least 2")
-    check_whole("seed", seed, 0)
+    _check_sizes(train_size, test_size, validation_size, seed)
     order = np.random.default_rng(seed).permutation(len(eligible))
     candidates = order[eligible[order]]
     pool = None if pool_size is None else _pool(candidates, pool_size, test_size)
@@ -92,6 +86,16 @@ def make_split(
         test = _beside(pool, order[testable[order]], int(test_size), left)
     kept = None if pool is None else _int64(pool)
     return Split(_int64(train), _int64(validation), _int64(test), kept)
+
+
+def _check_sizes(train_size: int, test_size: int | str, validation_size: int, seed: int) -> None:
+    for name, value in (("train_size", train_size), ("validation_size", validation_size)):
+        check_whole(f"data.{name}", value, 1 if name == "train_size" else 0)
+    if test_size != "all" and (
+        isinstance(test_size, bool) or not isinstance(test_size, int) or test_size < 2
+    ):
+        raise NaspError(f"data.test_size={test_size}: it must be `all` or a number, at least 2")
+    check_whole("seed", seed, 0)
 
 
 def _beside(taken: Indices, order: Indices, test_size: int, left: str) -> Indices:
