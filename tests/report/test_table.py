@@ -163,7 +163,7 @@ def test_control_notice(write_run: WriteRun, tmp_path: Path):
 def test_markdown_is_a_table(write_run: WriteRun, tmp_path: Path):
     write_run(variant={"predictor.x": "a|b"})
     lines = to_markdown(summarise(collect_runs([tmp_path]))).splitlines()
-    assert lines[0] == "## nasbench101, cifar10, source official, 423,624 architectures"
+    assert lines[0] == "## nasbench101, cifar10, source official, 423,624 architectures, K = 10"
     body = [line.replace("\\|", "") for line in lines if line.startswith("|")]
     assert len(body) == 3
     assert {line.count("|") for line in body} == {len(HEADER) + 2}

@@ -53,7 +53,7 @@ class Table:
     """One benchmark's rows as text.
 
     Attributes:
-        title: benchmark, data set, source and size of the space.
+        title: benchmark, data set, source, size of the space, and K where its rows have one.
         sections: the cells of :data:`HEADER` and :data:`PAIRED` of each row, in one list for each
             split.
         top_ks: K of its rows; where they differ each says its own.
@@ -77,7 +77,9 @@ def build_tables(rows: Sequence[Row]) -> list[Table]:
     tables = []
     for title, of_table in groupby(rows, key=_title):
         members = list(of_table)
-        table = Table(title, top_ks=frozenset(k for row in members if (k := _top_k(row))))
+        top_ks = frozenset(k for row in members if (k := _top_k(row)))
+        said = f", K = {min(top_ks)}" if len(top_ks) == 1 else ""
+        table = Table(f"{title}{said}", top_ks=top_ks)
         for _, of_split in groupby(members, key=lambda row: row.split):
             table.sections.append([_cells(row, table) for row in of_split])
         tables.append(table)
