@@ -41,6 +41,7 @@ class MultiFidelity(Search):
     Args:
         labels: label equivalents to spend, lower labels at their cost.
         lower: share of them that is spent, at the lowest budget, on random architectures first.
+        most_lower: share of them that lower labels may take in all.
         initial: full labels before the first fit: half of them the best of those, half at random
             among them.
         batch: full labels bought at once.
@@ -61,6 +62,7 @@ class MultiFidelity(Search):
         self,
         labels: int = 50,
         lower: float = 0.2,
+        most_lower: float = 0.4,
         initial: int = 4,
         batch: int = 2,
         lower_batch: int = 10,
@@ -69,7 +71,7 @@ class MultiFidelity(Search):
         recommend: str = "posterior",
     ) -> None:
         super().__init__(labels, recommend)
-        self.lower = share("lower", lower)
+        self.lower, self.most_lower = share("lower", lower), share("most_lower", most_lower)
         self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
         self.lower_batch = whole("lower_batch", lower_batch)
         self.shortlist, self.draws = whole("shortlist", shortlist, 2), whole("draws", draws, 2)
@@ -160,10 +162,11 @@ class MultiFidelity(Search):
         labelled = np.array([evaluator.known(item) for item in listed])
         full = np.where(labelled, -np.inf, worth)
         names = list(evaluator.fidelities)
+        room = self.most_lower * self.labels - (evaluator.spent - evaluator.labels_used) + 1e-9
         gains = [full if left >= 1 else np.full(len(listed), -np.inf)]
         for level, name in enumerate(names):
             gains.append(self._lower_gain(evaluator, belief, level, name, worth, labelled))
-            if evaluator.fidelities[name] > left or left < 1:  # what is left buys no full label
+            if evaluator.fidelities[name] > min(room, left - 1):
                 gains[-1][:] = -np.inf
         level = int(np.argmax([gain.max() for gain in gains]))
         if not np.isfinite(gains[level].max()):
@@ -173,8 +176,7 @@ class MultiFidelity(Search):
             evaluator.evaluate(self._joint(surrogate, rng, listed, full, best, count))
             return True
         name = names[level - 1]
-        room = (left - 1) / evaluator.fidelities[name]  # the last label equivalent is a full one's
-        count = min(self.lower_batch, max(1, int(room)))
+        count = min(self.lower_batch, int(min(room, left - 1) / evaluator.fidelities[name]))
         order = np.argsort(-gains[level], kind="stable")[:count]
         items = [listed[place] for place in order if np.isfinite(gains[level][place])]
         evaluator.evaluate_at(name, items)
