@@ -1,15 +1,15 @@
 """Bayesian optimization over architecture and training budget: the gain of a label for its cost.
 
-Each round asks of every architecture what a label at each budget promises, by the augmented expected
-improvement of Huang, Allen, Notz and Miller, "Sequential kriging optimization using
+Each round asks of every architecture what a label at each budget promises, by the augmented
+expected improvement of Huang, Allen, Notz and Miller, "Sequential kriging optimization using
 multiple-fidelity evaluations" (Structural and Multidisciplinary Optimization, 2006):
 
     expected improvement after the full budget × α₁ × α₂ / cost,
 
 α₁ the correlation of what a lower label is about with that, α₂ the part of such a label that is no
-noise. Where a lower budget wins, a batch of lower labels is bought, else full ones. This is Eq. 1 of
-Siamese-NAS: fewer label equivalents in all, prior knowledge at its cost included. What is found is
-found by full labels alone.
+noise. Where a lower budget wins, a batch of lower labels is bought, else full ones. This is Eq. 1
+of Siamese-NAS: fewer label equivalents in all, prior knowledge at its cost included. What is found
+is found by full labels alone.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class MultiFidelity(Search):
         if self.lower * self.labels < 2 * self.initial * cheapest:
             raise NaspError(
                 f"search.lower={self.lower} of search.labels={self.labels} is too little for "
-                f"{2 * self.initial} labels at the lowest budget, which cost {cheapest} each: raise "
-                "search.lower"
+                f"{2 * self.initial} labels at the lowest budget, which cost {cheapest} each: "
+                "raise search.lower"
             )
         if self.lower * self.labels + self.initial > self.labels:
             raise NaspError(

@@ -2,8 +2,8 @@
 
 Each budget's predictor reads, beside the architecture, what the next lower one expects of it: a
 nonlinear autoregressive process (Perdikaris et al., "Nonlinear information fusion algorithms for
-data-efficient multi-fidelity modelling", Proceedings of the Royal Society A, 2017). How much a lower
-label would tell is the part of the belief that the lower one's uncertainty makes.
+data-efficient multi-fidelity modelling", Proceedings of the Royal Society A, 2017). How much a
+lower label would tell is the part of the belief that the lower one's uncertainty makes.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ class Subtrees(View):
         """See :class:`.view.View`."""
         labels, shares, norms = described
         mean = np.asarray(counts_of(labels, shares, known_labels(labels, shares)).mean(0)).ravel()
-        self._scale = float(norms.mean() - mean @ mean) or 1.0
+        spread = float(norms.mean() - mean @ mean)
+        self._scale = spread if spread > 1e-9 else 1.0  # architectures that are all the same
 
     def standardise(self, described: Described) -> Described:
         """See :class:`.view.View`."""

@@ -171,9 +171,7 @@ class Views:
         return [tuple(np.concatenate(each) for each in zip(*all_, strict=True)) for all_ in found]
 
 
-def _with(
-    graphs: Graphs, described: Sequence[Described], current: bool = True
-) -> DescribedGraphs:
+def _with(graphs: Graphs, described: Sequence[Described], current: bool = True) -> DescribedGraphs:
     return DescribedGraphs(
         graphs.operations,
         graphs.adjacency,
