@@ -75,6 +75,19 @@ class Linear:
             np.einsum("ni,ij,nj->n", inputs, self.inverse, inputs)
         )
 
+    def refit(self, architectures: Sequence[Candidate], accuracies: Any, seed: int) -> None:
+        self.fit(architectures, accuracies, seed)
+
+    def signal(self, architectures: Sequence[Candidate]) -> tuple[Any, Any]:
+        return self.posterior(architectures)
+
+    def draws(
+        self, architectures: Sequence[Candidate], count: int, rng: np.random.Generator
+    ) -> Any:
+        covariance = 0.05**2 * self.inverse
+        weights = rng.multivariate_normal(self.weights, covariance, count)
+        return weights @ self._inputs(architectures).T + self.mean
+
     @staticmethod
     def _inputs(architectures: Sequence[Candidate]) -> Any:
         codes = np.stack([item.operations for item in architectures])
