@@ -13,6 +13,7 @@ from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.space.macro import SIZE, Macro
 
 OPTIMUM = np.array([2, 1, 2, 0, 1, 2, 0, 1])
+COST = 0.1  # of a label after 10 epochs
 
 
 def whole_space(noise: float = 0.0) -> BenchmarkTable:
@@ -49,6 +50,21 @@ def small(count: int = 30, seed: int = 0) -> TableEvaluator:
         costs={name: values[rows] for name, values in table.costs.items()},
     )
     return evaluator(cut)
+
+
+def budgets(noise: float = 0.02) -> BenchmarkTable:
+    """The whole space, with accuracies after 10 epochs that say almost the same."""
+    table = whole_space()
+    rng = np.random.default_rng(1)
+    early = 0.6 * table.metrics["cifar10/test_accuracy/50"].astype(float)
+    early += noise * rng.standard_normal(early.shape)
+    metrics = {**table.metrics, "cifar10/test_accuracy/10": early.astype(np.float32)}
+    return BenchmarkTable("macro", table.operations, metrics=metrics, costs=table.costs)
+
+
+def levelled(budget: int | None = None) -> TableEvaluator:
+    """Of those."""
+    return TableEvaluator(budgets(), Macro(), epochs=50, budget=budget, fidelities={10: COST})
 
 
 class Linear:
