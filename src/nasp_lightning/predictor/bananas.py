@@ -106,7 +106,9 @@ class BANANAS(ClassicalPredictor, Probabilistic):
         labels = check_labels(labels)
         inputs = torch.from_numpy(path_encoding(graphs, self.shape, self.longest))
         targets = torch.from_numpy(labels.astype(np.float32))
-        generator = torch.Generator().manual_seed(zlib.crc32(labels.tobytes()) + (self.seed << 32))
+        # A generator of torch takes 32 bits of a seed.
+        sequence = np.random.SeedSequence([self.seed, zlib.crc32(labels.tobytes())])
+        generator = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
         widths = [inputs.shape[1], *[self.hidden] * self.layers, 1]
         with torch.enable_grad():
             self._weights = [
@@ -119,7 +121,8 @@ class BANANAS(ClassicalPredictor, Probabilistic):
 
     def score(self, graphs: Graphs) -> Array:
         """``[N]`` means of the members, on the labels' scale."""
-        return self.predictions(graphs).mean(axis=0)
+        scores: Array = self.predictions(graphs).mean(axis=0)
+        return scores
 
     def posterior(self, graphs: Graphs) -> Posterior:
         """Mean and deviation ``[N]`` over the members; the labels' noise is not in it."""
@@ -155,14 +158,15 @@ class BANANAS(ClassicalPredictor, Probabilistic):
     ) -> None:
         count = len(inputs)
         # Epsilon as of Keras, which the published code is written in; fused takes half the time.
-        adam = {"lr": self.lr, "betas": (0.9, 0.99), "eps": 1e-7}
-        optimizer = torch.optim.Adam(self._weights, fused=True, **adam)
+        optimizer = torch.optim.Adam(
+            self._weights, self.lr, betas=(0.9, 0.99), eps=1e-7, fused=True
+        )
         for _ in range(self.epochs):
             orders = torch.rand(self.members, count, generator=generator).argsort(1)
-            for rows in orders.split(self.batch_size, dim=1):
+            for rows in torch.split(orders, self.batch_size, dim=1):
                 optimizer.zero_grad(set_to_none=True)
                 gaps = (_forward(self._weights, inputs[rows]) - targets[rows]).abs()
-                (costs[rows] * gaps).mean(1).sum().backward()
+                torch.autograd.backward((costs[rows] * gaps).mean(1).sum())
                 optimizer.step()
 
 

@@ -32,7 +32,8 @@ def longest_kept(shape: Shape) -> int:
     """Operations on the longest path that the truncated encoding keeps.
 
     Half of the most that there can be, rounded up: 3 of 5 on NAS-Bench-101 and 2 of 3 on
-    NAS-Bench-201 as in the published code; fewer where that makes more than 2,000 bits.
+    NAS-Bench-201 as in the published code (elsewhere ours); fewer where that makes more than 2,000
+    bits.
     """
     kinds, longest = len(operation_tokens(shape)), (most_operations(shape) + 1) // 2
     while longest > 1 and sum(kinds**length for length in range(longest + 1)) > MOST:
