@@ -67,6 +67,17 @@ def levelled(budget: int | None = None) -> TableEvaluator:
     return TableEvaluator(budgets(), Macro(), epochs=50, budget=budget, fidelities={10: COST})
 
 
+class Unlisted(TableEvaluator):
+    """One that does not say what there is, as of a space too large to list."""
+
+    everything = None  # type: ignore[assignment]
+
+
+def unlisted() -> TableEvaluator:
+    """Of the whole space, which it does not list."""
+    return Unlisted(whole_space(), Macro(), epochs=50)
+
+
 class Linear:
     """Ridge regression on one-hots, with a standard deviation: a surrogate that says its seeds."""
 

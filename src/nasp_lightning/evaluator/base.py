@@ -257,6 +257,15 @@ class Evaluator(ABC):
                 return mutant
         return self.sample(rng, 1)[0]
 
+    def neighbours(self, rng: np.random.Generator, candidate: Candidate) -> list[Candidate]:
+        """The distinct other architectures one change away that can be evaluated, in any order."""
+        found: dict[Hashable, Candidate] = {}
+        for changed in self.space.neighbours(rng, *candidate.architecture):
+            item = self.find(*changed)
+            if item is not None and item.key != candidate.key:
+                found.setdefault(item.key, item)
+        return list(found.values())
+
     def crossover(
         self, rng: np.random.Generator, first: Candidate, second: Candidate
     ) -> Candidate | None:

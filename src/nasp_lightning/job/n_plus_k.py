@@ -22,9 +22,9 @@ import numpy as np
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.data.choosing import choose_top
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
-from nasp_lightning.framework.part.sampling_plan import choose_top
 from nasp_lightning.job.base import Content, Job
 from nasp_lightning.metric.functional import (
     best_percent_in_top_k,
