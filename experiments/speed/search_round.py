@@ -44,6 +44,7 @@ def main() -> None:
     config = compose_config(["job=search", "benchmark=nasbench101", "predictor=multiview"])
     space = NASBench101()
     evaluator = TableEvaluator(table, space, epochs=108)
+    print(f"before: peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     search = BayesianOptimization(options.labels + 2 * options.rounds)
     with tempfile.TemporaryDirectory() as folder:
         info = RunInfo.of(config)

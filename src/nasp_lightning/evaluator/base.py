@@ -23,7 +23,7 @@ ATTEMPTS = 100  # mutations or draws until one can be evaluated
 STEPS = 200  # of a descent to the cheapest architecture
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Candidate:
     """An architecture that an evaluator knows how to evaluate.
 

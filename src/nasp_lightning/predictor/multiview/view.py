@@ -77,6 +77,10 @@ class View(ABC):
     def standardise(self, described: Described) -> Described:
         """The same architectures, centred and scaled as the set that was fitted."""
 
+    def compact(self, standardised: Described) -> Described:
+        """The same in less memory, where there are very many."""
+        return standardised
+
     @abstractmethod
     def squared(self, left: Described, right: Described) -> list[Array]:
         """``[N, n]`` squared distances between standardised ones, of each part."""
@@ -224,6 +228,11 @@ class Networks(View):
             found += with_norms((vectors - centre) * factors)
         return found
 
+    def compact(self, standardised: Described) -> Described:
+        """In half precision, with the lengths of what is left."""
+        halves = (standardised[at].astype(np.float16) for at in (0, 2))
+        return tuple(array for half in halves for array in with_norms(half))
+
     def squared(self, left: Described, right: Described) -> list[Array]:
         """See :class:`View`."""
         return [euclidean(left[at : at + 2], right[at : at + 2]) for at in (0, 2)]
@@ -247,7 +256,8 @@ def with_norms(vectors: Array) -> Described:
 
 def euclidean(left: Described, right: Described) -> Array:
     """``[N, n]`` squared distances between vectors with their squared lengths."""
-    squared = left[0] @ (-2 * right[0].T)
+    number = np.promote_types(np.promote_types(left[0].dtype, right[0].dtype), np.float32)
+    squared = left[0].astype(number, copy=False) @ (-2 * right[0].astype(number, copy=False).T)
     squared += left[1][:, None]
     squared += right[1]
     np.maximum(squared, 0, out=squared)

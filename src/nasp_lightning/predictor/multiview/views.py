@@ -135,6 +135,8 @@ class Views:
             described = self._describe(graphs[part])
             for number, view in enumerate(self.by_name.values()):
                 arrays = view.standardise(described[number])
+                if len(graphs) > SAMPLE:
+                    arrays = view.compact(arrays)
                 if part.start == 0:
                     found.append([_room(len(graphs), array) for array in arrays])
                 for whole, array in zip(found[number], arrays, strict=True):
