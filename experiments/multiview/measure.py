@@ -22,6 +22,7 @@ import torch
 from hydra.utils import instantiate
 
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
+from nasp_lightning.predictor.gaussian_process import GaussianProcess
 from nasp_lightning.predictor.multiview import MultiView
 from nasp_lightning.run.compose import compose_config
 from nasp_lightning.run.config import RunInfo
@@ -97,7 +98,7 @@ def parts() -> dict[str, tuple[list[list[str]], int | None]]:
 def reliability(fit: Fit) -> dict[str, Any]:
     """Shares of held-out labels inside intervals of several levels."""
     data, predictor = fit.data, fit.predictor
-    assert isinstance(predictor, MultiView)
+    assert isinstance(predictor, MultiView | GaussianProcess)
     test = data.split.test
     held = test[~np.isin(test, data.train_indices) & ~np.isnan(data.all_labels[test])]
     rng = np.random.default_rng([data.seed, 2])

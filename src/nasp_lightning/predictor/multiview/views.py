@@ -94,7 +94,9 @@ class Views:
             "inputs": Inputs(),
         }
         lacking = {
-            "contracted": not shape.identity_tokens,
+            # Of a chain a graph says nothing: such views only take part of the amplitude.
+            **dict.fromkeys(("contracted", "subtrees", "mean", "root"), shape.chain),
+            "contracted": shape.chain or not shape.identity_tokens,
             "places": not (shape.chain or shape.fixed_topology or shape.ordered),
             "inputs": not shape.features,
         }
