@@ -184,6 +184,14 @@ def _room(count: int, array: Array) -> Array:
     return np.empty((count, *array.shape[1:]), dtype=array.dtype)
 
 
+def _doubled(graphs: DescribedGraphs) -> DescribedGraphs:
+    doubled = [
+        tuple(array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays)
+        for arrays in graphs.described
+    ]
+    return _with(graphs, doubled, graphs.features is graphs.inputs)
+
+
 def _with(graphs: Graphs, described: Sequence[Described], current: bool = True) -> DescribedGraphs:
     return DescribedGraphs(
         graphs.operations,
