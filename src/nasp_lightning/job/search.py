@@ -16,7 +16,8 @@ from nasp_lightning.report.finished_search import print_search
 from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.folder import Config
 from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
-from nasp_lightning.run.results import Codes, SearchResults
+from nasp_lightning.run.results import Codes
+from nasp_lightning.run.search_results import SearchResults
 from nasp_lightning.search.base import Search, whole
 from nasp_lightning.study.curves import (
     label_marks,

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.run.results import RESULTS, FitResults, Scores, SearchResults
+from nasp_lightning.run.results import RESULTS, FitResults, Scores
 from nasp_lightning.run.results_file import OtherFormatError, parse_results, read_content
+from nasp_lightning.run.search_results import SearchResults
 
 if TYPE_CHECKING:  # the report starts without numpy
     from nasp_lightning.array import Array

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nasp_lightning.report.finished import cost_text
-from nasp_lightning.run.results import MeanAt, RegretAt, SearchResults
+from nasp_lightning.run.search_results import MeanAt, RegretAt, SearchResults
 
 
 def print_search(results: SearchResults, folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nasp_lightning.report.collect import SearchRun
 from nasp_lightning.report.method import departures, variant_text
 from nasp_lightning.run.folder import stem
-from nasp_lightning.run.results import SearchResults
+from nasp_lightning.run.search_results import SearchResults
 from nasp_lightning.storage import csv_text
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from nasp_lightning.array import Array
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.run.repeats import Repeat
-from nasp_lightning.run.results import Found, MeanAt, Recommended, RegretAt
+from nasp_lightning.run.search_results import Found, MeanAt, Recommended, RegretAt
 from nasp_lightning.search.base import RECOMMENDED
 from nasp_lightning.search.random import expected_accuracy
 from nasp_lightning.storage import atomic_path

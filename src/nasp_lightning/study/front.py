@@ -11,7 +11,7 @@ from nasp_lightning.array import Array
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.metric.front import front_accuracy, hypervolume
 from nasp_lightning.run.repeats import Repeat
-from nasp_lightning.run.results import Front, FrontAt
+from nasp_lightning.run.search_results import Front, FrontAt
 from nasp_lightning.search.nsga2 import pareto_front
 from nasp_lightning.storage import csv_text, write_text
 
