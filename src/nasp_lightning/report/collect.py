@@ -66,7 +66,8 @@ class SearchRun:
     Attributes:
         folder: the run's folder.
         results: what it left.
-        regret: ``[R, L]`` regret of each repeat after each label.
+        regret: ``[R, L]`` regret of each repeat after each label, or label equivalent; NaN before
+            its first full label.
         best: ``[R, L]`` accuracy found, likewise.
         begin: labels from which on the curves are shown.
     """
@@ -223,7 +224,11 @@ def _search(folder: Path, results: SearchResults) -> SearchRun:
         raise NaspError(f"{CURVES} is absent or damaged") from error
     if regret.ndim != 2 or not regret.size or regret.shape != best.shape:
         raise NaspError(f"{CURVES} is absent or damaged")
-    return SearchRun(folder, results, regret, best)
+    known = np.isfinite(regret).all(axis=0)
+    if not known[-1]:
+        raise NaspError(f"{CURVES} is absent or damaged")
+    # With several training budgets, curves are shown from where every repeat has a full label.
+    return SearchRun(folder, results, regret, best, begin=int(known.argmax()))
 
 
 def _run_folders(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:

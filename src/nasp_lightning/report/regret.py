@@ -138,7 +138,8 @@ def _name(results: SearchResults) -> str:
 def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
     lengths = sorted({run.regret.shape[1] for run in runs})
     anytime = runs[0].results.anytime
-    for labels in range(1 + runs[0].begin, lengths[-1] + 1) if anytime else lengths:
+    begin = 1 + max(run.begin for run in runs)
+    for labels in range(begin, lengths[-1] + 1) if anytime else lengths:
         chosen = [
             run
             for run in runs

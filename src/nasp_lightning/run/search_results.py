@@ -44,7 +44,10 @@ class Found(Part):
     best_found_std: Annotated[float | None, Key("its standard deviation", ONE_REPEAT)]
     regret_mean: Annotated[float, Key("how far it is below the best reachable, in the mean")]
     regret_std: Annotated[float | None, Key("its standard deviation", ONE_REPEAT)]
-    regret_at: Annotated[dict[str, RegretAt], Key("the regret at numbers of labels")]
+    regret_at: Annotated[
+        dict[str, RegretAt],
+        Key("the regret at numbers of labels (with ``fidelities``: label equivalents)"),
+    ]
     regret_of_best_label: Annotated[float, Key("regret of the best label of the whole space")]
     found_best_share: Annotated[float, Key("share of the repeats without regret")]
     training_seconds_mean: Annotated[
@@ -88,6 +91,31 @@ class Recommended(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Budgets(Part):
+    """``job=search`` with labels at lower training budgets: what they are and what was bought."""
+
+    fidelities: Annotated[
+        dict[str, float] | None,
+        Key("lower training budgets and what a label there costs in labels"),
+    ] = None
+    fidelity_metrics: Annotated[
+        dict[str, str] | None, Key("which accuracy a label there is; it can be the test accuracy")
+    ] = None
+    fidelity_notes: Annotated[
+        str | None, Key("what the source says of its accuracies, such as how many runs they are")
+    ] = None
+    fidelity_labels_mean: Annotated[
+        dict[str, float] | None, Key("labels that a repeat bought there, in the mean")
+    ] = None
+    full_labels_mean: Annotated[
+        float | None, Key("full labels that a repeat bought, in the mean")
+    ] = None
+    spent_mean: Annotated[
+        float | None, Key("label equivalents that a repeat spent, in the mean")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Intervals(Part):
     """``job=n_plus_k`` alone: intervals over the repeats, and what was evaluated."""
 
@@ -122,7 +150,7 @@ class SearchResults(Results):
     search: Annotated[str, Key("the strategy")]
     settings: Annotated[dict[str, object], Key("its settings")]
     anytime: Annotated[bool, Key("whether the best so far means something before the last label")]
-    labels: Annotated[int, Key("labels of one repeat")]
+    labels: Annotated[int, Key("labels of one repeat; with ``fidelities``, label equivalents")]
     predictor: Annotated[str | None, Key("the surrogate", "the strategy has none")]
     estimation_code: Annotated[str | None, Key("which Estimation Code it read", "none")]
     loss: Annotated[str | None, Key("what it minimised", "nothing by gradients")]
@@ -134,6 +162,7 @@ class SearchResults(Results):
     test_metric: Annotated[str, Key("which accuracy judges what was found")]
     best_reachable: Annotated[float, Key("the best of that, a fraction")]
     found: Found
+    budgets: Budgets = field(default_factory=Budgets)
     recommended: Recommended = field(default_factory=Recommended)
     front: Front = field(default_factory=Front)
     codes: Codes | None = None
