@@ -96,7 +96,7 @@ class Budgets(Part):
 
     fidelities: Annotated[
         dict[str, float] | None,
-        Key("lower training budgets and what a label there costs in labels"),
+        Key("lower training budgets and the cost of a label there, in labels"),
     ] = None
     fidelity_metrics: Annotated[
         dict[str, str] | None, Key("which accuracy a label there is; it can be the test accuracy")
@@ -150,7 +150,7 @@ class SearchResults(Results):
     search: Annotated[str, Key("the strategy")]
     settings: Annotated[dict[str, object], Key("its settings")]
     anytime: Annotated[bool, Key("whether the best so far means something before the last label")]
-    labels: Annotated[int, Key("labels of one repeat; with ``fidelities``, label equivalents")]
+    labels: Annotated[int, Key("labels, or label equivalents, of one repeat")]
     predictor: Annotated[str | None, Key("the surrogate", "the strategy has none")]
     estimation_code: Annotated[str | None, Key("which Estimation Code it read", "none")]
     loss: Annotated[str | None, Key("what it minimised", "nothing by gradients")]

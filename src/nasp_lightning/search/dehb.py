@@ -180,7 +180,8 @@ class _Evolution:
         mutant[outside] = rng.random(int(outside.sum()))
         crossed = rng.random(len(mutant)) < self.search.crossover
         crossed[rng.integers(len(mutant))] = True
-        return np.where(crossed, mutant, population.points[population.target])
+        found: Array = np.where(crossed, mutant, population.points[population.target])
+        return found
 
     def evaluate(
         self,
