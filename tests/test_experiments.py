@@ -139,8 +139,15 @@ def test_an_experiment_says_how_it_is_run(name: str) -> None:
 def test_a_split_is_what_its_name_says(name: str) -> None:
     data = compose_config(f"+split={name}")["data"]
     train, test = name.split("_")
+    if train == "tagates":
+        sizes = (data["pool_size"], data["test_size"])
+        assert data["train_size"] == int(test)
+        assert sizes in {(7290, 7290), (7813, 7812)}
+        assert int(test) in [int(sizes[0] * share) for share in (0.01, 0.05, 0.1, 0.5)]
+        return
     assert data["train_size"] == int(train)
     assert str(data["test_size"]) == test.removeprefix("test")
+    assert data["pool_size"] is None
 
 
 @pytest.mark.parametrize("name", SWEEPS)

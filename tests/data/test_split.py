@@ -60,6 +60,61 @@ def test_what_failed_is_not_trained_on_and_what_is_unknown_not_tested_on() -> No
     assert not set(drawn.test) & {*drawn.train.tolist(), *drawn.validation.tolist()}
 
 
+def halves(
+    train: Any, seed: int = 0, pool: Any = 250, test: Any = 250, validation: int = 0
+) -> Split:
+    known = np.ones(500, dtype=bool)
+    return make_split(known, known, train, test, validation, seed, pool)
+
+
+def test_halves_are_the_same_for_each_share_of_a_seed() -> None:
+    shares = [halves(train) for train in (2, 12, 25, 125, 250)]
+    for drawn in shares:
+        assert drawn.pool is not None
+        assert set(drawn.train) <= set(drawn.pool)
+        assert not set(drawn.pool) & set(drawn.test)
+        np.testing.assert_array_equal(drawn.pool, shares[0].pool)
+        np.testing.assert_array_equal(drawn.test, shares[0].test)
+    for small, large in itertools.pairwise(shares):
+        np.testing.assert_array_equal(large.train[: len(small.train)], small.train)
+    assert set(shares[0].test) != set(halves(2, seed=1).test)
+    assert split().pool is None
+
+
+def test_halves_hold_the_training_set_of_a_split_without_them() -> None:
+    drawn = halves(40, validation=20)
+    np.testing.assert_array_equal(drawn.train, split().train)
+    np.testing.assert_array_equal(drawn.validation, split().validation)
+    assert drawn.pool is not None
+    assert set(drawn.validation) <= set(drawn.pool)
+
+
+def test_halves_of_what_is_known() -> None:
+    eligible, testable = np.ones(100, dtype=bool), np.ones(100, dtype=bool)
+    eligible[::3] = False
+    testable[1::3] = False
+    drawn = make_split(eligible, testable, 5, 20, 0, 0, pool_size=30)
+    assert drawn.pool is not None
+    assert eligible[drawn.pool].all()
+    assert testable[drawn.test].all()
+    assert not set(drawn.pool) & set(drawn.test)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"train": 251}, "ask for 251 labelled architectures, but the training half has 250"),
+        ({"train": 10, "test": "all"}, "data.test_size=all counts the training half in"),
+        ({"train": 10, "test": 251}, "the 250 that are left beside data.pool_size=250"),
+        ({"train": 10, "pool": 501}, "data.pool_size=501: the benchmark has 500"),
+        ({"train": 10, "pool": 0}, "data.pool_size=0"),
+    ],
+)
+def test_halves_that_cannot_be(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(NaspError, match=words):
+        halves(**settings)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

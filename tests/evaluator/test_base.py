@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from nasp_lightning.error import NaspError
+from nasp_lightning.evaluator.part.supernet import SpaceEvaluator
+from nasp_lightning.evaluator.table import TableEvaluator
+from nasp_lightning.space.nasbench101 import NASBench101
 from tests.evaluator.counting import Counting
+from tests.tiny import space, tiny_table
 
 
 def test_repeats_are_free_and_the_history_keeps_its_order():
@@ -52,3 +56,29 @@ def test_a_budget_that_cannot_be(budget: Any):
 def test_what_it_does_not_know_is_said():
     with pytest.raises(NaspError, match=r"search.cost=latency"):
         Counting().cost("latency", [])
+
+
+def test_neighbours_are_other_architectures_that_can_be_evaluated():
+    evaluator, rng = Counting(), np.random.default_rng(0)
+    item = evaluator.sample(rng, 1)[0]
+    around = evaluator.neighbours(rng, item)
+    assert len({other.key for other in around}) == 24
+    assert all((other.operations != item.operations).sum() == 1 for other in around)
+    table = TableEvaluator(tiny_table(), space())
+    keys = {other.key for start in table.everything for other in table.neighbours(rng, start)}
+    assert keys <= {other.key for other in table.everything}
+    assert evaluator.labels_used == table.labels_used == 0
+
+
+def test_isomorphic_neighbours_are_one():
+    cells = NASBench101()
+    codes, matrices = cells.sample(np.random.default_rng(0), 40)
+    evaluator, rng = SpaceEvaluator(cells, lambda *_: {}), np.random.default_rng(0)
+    fewer = 0
+    for codes_of, matrix in zip(codes, matrices, strict=True):
+        around = evaluator.neighbours(rng, evaluator.find(codes_of, matrix))
+        keys = {bytes(cells.key(*other.architecture)) for other in around}
+        assert len(keys) == len(around)
+        assert bytes(cells.key(codes_of, matrix)) not in keys
+        fewer += len(cells.neighbours(rng, codes_of, matrix)) - len(around)
+    assert fewer > 0

@@ -11,6 +11,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.space.macro import Macro
 from nasp_lightning.space.nasbench101 import NASBench101
+from tests.search.tables import COST, budgets, levelled
 from tests.tiny import space, tiny_table
 
 
@@ -168,3 +169,43 @@ def test_rows_that_are_none(rows: list[Any]):
 def test_a_metric_that_the_source_lacks():
     with pytest.raises(NaspError, match=r"benchmark.epochs=12: .* it has cifar10/test"):
         make(epochs=12)
+
+
+def test_lower_labels_cost_their_part_once():
+    asked = levelled(budget=3)
+    items = asked.everything[:12]
+    first = asked.evaluate_at("10", items[:10])
+    np.testing.assert_array_equal(asked.evaluate_at("10", items[:10]), first)
+    assert asked.spent == pytest.approx(1.0)
+    assert asked.labels_used == 0
+    assert not asked.history
+    full = asked.evaluate(items[:2])
+    assert asked.spent == pytest.approx(3.0)
+    assert asked.spent_at.tolist() == pytest.approx([2.0, 3.0])
+    assert (full != first[:2]).all()
+    with pytest.raises(NaspError, match=r"evaluator.budget=3: 3 labels are used and 0.2 more"):
+        asked.evaluate_at("10", items)
+    assert asked.spent == pytest.approx(3.0)  # nothing was read
+    asked.reset()
+    assert (asked.spent, len(asked.lower_history("10")[0])) == (0.0, 0)
+
+
+def test_what_a_lower_label_is_is_said():
+    asked = levelled()
+    assert asked.label_metric == "validation_accuracy"
+    assert asked.lower_metrics == {"10": "test_accuracy"}
+
+
+@pytest.mark.parametrize("cost", [None, 0, 1, 1.5, -0.1, True, "cheap"])
+def test_a_fidelity_needs_its_cost(cost: Any):
+    with pytest.raises(NaspError, match=r"evaluator.fidelities has 10: .*give its cost in labels"):
+        TableEvaluator(budgets(), Macro(), epochs=50, fidelities={10: cost})
+
+
+def test_fidelities_that_are_not_there():
+    with pytest.raises(NaspError, match="this source has no accuracy of cifar10"):
+        TableEvaluator(budgets(), Macro(), epochs=50, fidelities={7: COST})
+    with pytest.raises(NaspError, match=r"has 50, which is benchmark.epochs"):
+        TableEvaluator(budgets(), Macro(), epochs=50, fidelities={50: COST})
+    with pytest.raises(NaspError, match=r"there is no fidelity '7'; evaluator.fidelities has: 10"):
+        levelled().evaluate_at("7", [])

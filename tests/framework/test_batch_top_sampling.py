@@ -209,8 +209,18 @@ def test_selection_of_weights_costs_labels() -> None:
     assert len(framework.labelled) == 17
     assert len(framework.selected) == 3
     assert 17 <= framework.queried_labels(data) <= 20
+    assert framework.selection_labels(data) == framework.queried_labels(data) - 17
+    assert framework.phase_results["final"]["selection_labels"] == 0
     assert framework.best_label == data.all_labels[framework.selected].max()
     torch.testing.assert_close(dict(task.predictor.state_dict()), framework.best_weights)
+
+
+def test_of_halves_only_the_training_half_is_bought() -> None:
+    data, framework = make_data(pool_size=60, test_size=60), BatchTopSampling(**FEW)
+    fit(framework, data)
+    assert data.split.pool is not None
+    assert len(framework.labelled) == 20
+    assert set(framework.labelled) <= set(data.split.pool)
 
 
 def test_without_sampling_all_labels_are_random() -> None:

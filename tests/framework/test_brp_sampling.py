@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 
 from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
-from nasp_lightning.framework.brp_sampling import BRPSampling, choose
+from nasp_lightning.framework.brp_sampling import BRPSampling
 from nasp_lightning.predictor.brp import BRP
 from nasp_lightning.predictor.part.scoring import score_all
 from nasp_lightning.task.predictor import PredictorTask
@@ -120,17 +120,6 @@ def test_the_experiment_has_both_halves() -> None:
     assert (config["framework"]["rounds"], config["framework"]["best"]) == (5, 0.5)
     assert config["task"]["patience"] == 35
     assert set(config["callbacks"]) == {"checkpoint", "monitor", "metrics_file", "progress"}
-
-
-def test_choice_of_a_round() -> None:
-    candidates = np.arange(100, 120)
-    scores = np.arange(20.0)
-    labelled = np.array([119, 105])
-    better, chosen = choose(scores, candidates, labelled, 4, 0.5, np.random.default_rng(0))
-    assert better.tolist() == list(range(119, 109, -1))
-    assert chosen[:2].tolist() == [118, 117]
-    assert set(chosen[2:]) <= set(range(110, 117))
-    assert len(set(chosen)) == 4
 
 
 @pytest.mark.parametrize(("settings", "said"), [({"rounds": 0}, "rounds=0"), ({"best": 2}, "best")])

@@ -1,4 +1,4 @@
-"""When top sampling buys, how much, and which: the published numbers, and what must always hold."""
+"""When top sampling buys, and how much: the published numbers, and what must always hold."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import pytest
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.framework.part.sampling_plan import (
-    choose_top,
     draw_batches,
-    draw_subset,
     initial_size,
     make_plan,
-    split_chunks,
     update_epochs,
 )
 
@@ -30,8 +27,6 @@ def test_official_plan_is_the_published_one() -> None:
 
 def test_the_remainder_is_in_the_last_chunk() -> None:
     assert make_plan(budget=97, epochs=200).chunks == (6,) * 9 + (14,)
-    assert split_chunks(7, 10) == (0,) * 9 + (7,)
-    assert split_chunks(0, 10) == ()
 
 
 def test_paper_plan_has_no_last_stretch_and_spends_all() -> None:
@@ -86,22 +81,6 @@ def test_without_updates_all_labels_are_random() -> None:
 def test_plans_that_cannot_be(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(NaspError, match=said):
         make_plan(**{"budget": 100, "epochs": 200, **settings})
-
-
-def test_a_subset_has_enough_to_choose_from() -> None:
-    candidates, labelled = np.arange(50), np.arange(40)
-    rows = draw_subset(candidates, labelled, 0.1, 4, np.random.default_rng(0))
-    assert len(set(rows)) == len(rows)
-    assert np.sum(rows >= 40) == 4
-    few = draw_subset(candidates, labelled[:3], 0.4, 4, np.random.default_rng(0))
-    assert len(few) == 20
-    whole = draw_subset(candidates, labelled, 1.0, 10, np.random.default_rng(0))
-    assert sorted(whole) == list(range(50))
-
-
-def test_the_best_without_a_label_are_chosen() -> None:
-    rows, scores = np.array([7, 3, 9, 1, 5]), np.array([0.1, 0.9, 0.5, 0.5, 0.8])
-    assert choose_top(scores, rows, np.array([3]), 3).tolist() == [5, 9, 1]
 
 
 def test_batches_of_an_epoch() -> None:

@@ -172,6 +172,8 @@ def test_classical_predictors_go_one_after_another(
     assert "one repeat after another: predictor=gaussian_process has no" in caplog.text
     assert (results["batched"], results["compiled"]) == (False, False)
     assert results["kendall_tau_mean"] > 0.5
+    assert -1 <= results["kendall_tau_top_tenth_mean"] <= 1
+    assert 0 <= results["best_percent_in_top_k_mean"] <= 1
     with np.load(tmp_path / "curves.npz") as file:
         assert len({tuple(rows) for rows in file["rows"].tolist()}) == 3
 

@@ -136,6 +136,41 @@ def test_bonas_with_what_says_how_sure_it_is(predictor: str, tmp_path: Path):
     assert (results["labels"], results["predictor"]) == (30, predictor)
 
 
+RIVALS = {
+    "local_search": (),
+    "npenas": ("search.initial=10", "search.mutants=5"),
+    "weaknas": ("search.top=20",),
+    "bananas": ("search.candidates=30",),
+    "brp_sampling": ("search.rounds=2", "search.top_k=10"),
+    "batch_top_sampling": ("search.updates=2", "search.top_k=10"),
+}
+SMALL_ENSEMBLE = ("predictor=bananas", "predictor.epochs=20", "predictor.layers=3")
+
+
+@pytest.mark.parametrize("search", RIVALS)
+def test_the_searches_of_others_at_equal_cost(search: str, tmp_path: Path):
+    words = () if search == "local_search" else SMALL_ENSEMBLE
+    config = config_of(search, *words, *RIVALS[search], "search.repeats=2")
+    results = job.run(config, tmp_path, tiny_table())
+    assert (results["search"], results["labels"], results["repeats"]) == (search, 30, 2)
+    assert results["predictor"] == (None if search == "local_search" else "bananas")
+    assert results["anytime"] is True
+    with np.load(tmp_path / "curves.npz") as file:
+        rows, labels = file["rows"], file["labels"]
+    assert rows.shape == (2, 30)
+    assert all(len(set(found)) == 30 for found in rows.tolist())
+    assert labels.max() > np.median(labels)
+    again = job.run(config, tmp_path / "again", tiny_table())
+    assert stable(again) == stable(results)
+
+
+@pytest.mark.parametrize("search", ["npenas", "weaknas", "brp_sampling", "batch_top_sampling"])
+def test_a_neural_predictor_for_the_searches_of_others(search: str, tmp_path: Path):
+    words = ("predictor=mlp", "predictor.hidden=8", *RIVALS[search], "search.repeats=1")
+    results = job.run(config_of(search, *words), tmp_path, tiny_table())
+    assert (results["labels"], results["predictor"]) == (30, "mlp")
+
+
 def test_nsga2_writes_its_fronts(tmp_path: Path):
     pytest.importorskip("pymoo")
     from dataclasses import replace
@@ -169,6 +204,8 @@ def test_nsga2_writes_its_fronts(tmp_path: Path):
         (("random", "+search.speed=3"), r"search: .*speed"),
         (("ranking", "framework=self_evolution"), r"framework=self_evolution asks for labels"),
         (("bonas", "search.initial=10"), r"predictor=tnasp does not say how sure it is"),
+        (("bananas",), r"predictor=tnasp does not say how sure it is"),
+        (("brp_sampling", "search.top_k=25"), r"5 rounds need at least 10 labels"),
     ],
 )
 def test_mistakes_are_one_sentence(words: tuple[str, ...], message: str, tmp_path: Path):
@@ -191,6 +228,21 @@ def test_every_experiment_composes(experiment: str):
     strategy = job.make_strategy(RunInfo.of(config).component("search"))
     assert strategy.labels in (40, 200)  # ranking: 20 of the tiny data + 20
     assert job.count_repeats(config["search"]["repeats"]) >= 1
+
+
+@pytest.mark.parametrize("search", RIVALS)
+def test_command_line_of_the_searches_of_others(search: str, tmp_path: Path):
+    table = write_csv(tmp_path / "tiny.csv")
+    words = () if search == "local_search" else SMALL_ENSEMBLE
+    done = nasp(
+        *("job=search", f"search={search}", *words, *RIVALS[search], "search.repeats=1"),
+        *("benchmark.source=csv", f"benchmark.path={table}", "benchmark.partial=true"),
+        "search.labels=30",
+        cwd=tmp_path,
+    )
+    assert f"cifar10: {search}" in done.stdout
+    (file,) = tmp_path.glob("runs/*/*/results.json")
+    assert json.loads(file.read_text())["labels"] == 30
 
 
 def test_command_line(tmp_path: Path):

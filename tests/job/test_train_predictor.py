@@ -102,6 +102,33 @@ STOPPER = (
 )
 
 
+def test_labels_that_selected_are_counted(tmp_path: Path) -> None:
+    evolved = run(tmp_path / "evolved", *EVOLUTION)
+    assert evolved["selection_labels"] == 0  # its validation labels are constraints
+    assert evolved["phases"]["supervised"]["selection_labels"] == 0
+    selected = run(
+        tmp_path / "selected",
+        *("framework=batch_top_sampling", "framework.selection_epochs=2", "framework.updates=2"),
+        *("framework.initial=4", "trainer.max_epochs=9"),
+    )
+    extra = selected["queried_labels"] - selected["train_labels"]
+    assert selected["selection_labels"] == extra
+    assert selected["phases"]["warm_up"]["selection_labels"] == 0
+
+
+def test_what_a_callback_of_ones_own_selects_by_is_not_known(tmp_path: Path) -> None:
+    assert "selection_labels" not in run(tmp_path, "trainer.max_epochs=3", *STOPPER)
+
+
+def test_halves(tmp_path: Path) -> None:
+    results = run(tmp_path, "data.pool_size=50", "data.test_size=40", "trainer.max_epochs=1")
+    assert (results["split"], results["pool_size"]) == ("20 of 50/40", 50)
+    assert results["variant"] == run(tmp_path / "whole", "trainer.max_epochs=1")["variant"]
+    with np.load(tmp_path / "predictions.npz") as file:
+        known = {*file["train"].tolist(), *file["validation"].tolist()}
+        assert not known & set(file["test"].tolist())
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

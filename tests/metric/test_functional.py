@@ -17,7 +17,10 @@ CORRELATIONS = {
     functional.spearman: scipy.stats.spearmanr,
     functional.pearson: scipy.stats.pearsonr,
 }
-TOP_K = [functional.best_in_top_k, functional.regret_at_k, functional.precision_at_k]
+TOP_K = [
+    *(functional.best_in_top_k, functional.regret_at_k, functional.precision_at_k),
+    functional.best_percent_in_top_k,
+]
 
 
 def sample(size: int, levels: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -110,6 +113,41 @@ def test_tied_predictions_are_broken_against_the_predictor():
     assert functional.best_in_top_k([1.0] * 4, true, 2) == 91.0
     assert functional.precision_at_k([1.0] * 4, true, 2) == 0.0
     assert functional.best_in_top_k([1.0, 1.0, 0.0, 2.0], true, 2) == 93.0
+
+
+@pytest.mark.parametrize(("size", "levels"), [(1000, None), (995, 4), (90_001, 3)])
+def test_the_top_tenth_is_scipys_tau_of_the_best_ranked(size, levels):
+    predicted, true = sample(size, levels)
+    best = scipy.stats.rankdata(-true, method="min") <= np.ceil(size / 10)
+    expected = scipy.stats.kendalltau(predicted[best], true[best]).statistic
+    assert functional.kendall_tau_top_tenth(predicted, true) == pytest.approx(expected)
+
+
+def test_the_top_tenth_ignores_the_order_of_the_others():
+    true = np.arange(100.0)
+    predicted = -true
+    predicted[90:] = 1000 + true[90:]
+    assert functional.kendall_tau_top_tenth(predicted, true) == pytest.approx(1)
+    assert functional.kendall_tau(predicted, true) < 0
+    assert functional.kendall_tau_top_tenth([3.0, 1.0], [0.5, 0.6]) == 0.0  # a single one
+
+
+@pytest.mark.parametrize(("size", "levels"), [(1000, None), (995, 4)])
+@pytest.mark.parametrize("k", [1, 10, 60])
+def test_share_of_the_top_k_in_the_best_percent(size, levels, k):
+    predicted, true = sample(size, levels)
+    ranks = scipy.stats.rankdata(-true, method="min")
+    chosen = sorted(range(size), key=lambda row: (-predicted[row], true[row]))[:k]
+    expected = np.mean([ranks[row] <= np.ceil(size / 100) for row in chosen])
+    assert functional.best_percent_in_top_k(predicted, true, k) == pytest.approx(expected)
+
+
+def test_the_best_percent_by_hand():
+    true = np.arange(1000.0)  # the best ten are 990 to 999
+    assert functional.best_percent_in_top_k(true, true, 10) == 1.0
+    assert functional.best_percent_in_top_k(true, true, 20) == 0.5
+    assert functional.best_percent_in_top_k(-true, true, 10) == 0.0
+    assert functional.best_percent_in_top_k(np.zeros(1000), true, 10) == 0.0  # none by luck
 
 
 def test_tied_truths_count_as_hits():

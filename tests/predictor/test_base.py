@@ -98,9 +98,9 @@ def test_what_shipped_predictors_say_of_themselves() -> None:
     def those(says: Callable[[Predictor], bool]) -> set[str]:
         return {name for name, item in made.items() if says(item)}
 
-    classical = {"gaussian_process", "gradient_boosting", "multiview", "proxy"}
+    classical = {"bananas", "gaussian_process", "gradient_boosting", "multiview", "proxy"}
     assert those(lambda item: isinstance(item, ClassicalPredictor)) == classical
-    sure = {"bonas", "gaussian_process", "multiview"}
+    sure = {"bananas", "bonas", "gaussian_process", "multiview"}
     assert those(lambda item: isinstance(item, Probabilistic)) == sure
     own = {"bonas", "brp", "nao", "siamese"}
     assert those(lambda item: isinstance(item, GradientPredictor) and bool(item.own_loss)) == own

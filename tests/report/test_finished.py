@@ -19,6 +19,9 @@ def test_what_the_run_ends_with(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert f" {labels} " in line
         assert f"{results['phases'][phase]['kendall_tau']:.4f}" in line
     assert f"{100 * results['best_in_top_k']:.2f} %" in told
+    assert f"{100 * results['regret_at_k']:.2f} points below the best" in told
+    assert f"{100 * results['best_percent_in_top_k']:.0f} % of them in the best 1 %" in told
+    assert f"true best 10 %: {results['kendall_tau_top_tenth']:.3f}" in told
     assert "another protocol" not in told  # no paper has this benchmark
     assert "data.train_on_validation=true" in told  # the control of self-evolution
     assert str(tmp_path / "results.json") in told.replace("\n", "")

@@ -9,6 +9,7 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.report import collect_runs
 from nasp_lightning.report.collect import Run
 from nasp_lightning.report.published import (
+    CONFIRMED,
     differences,
     find_published,
     load_published,
@@ -46,6 +47,7 @@ def test_numbers_of_the_papers():
     assert line("tnasp", "supervised", "mse", nb201) == [0.539, 0.589, 0.640, 0.689, 0.724]
     assert line("pinat", "supervised", "mse", nb201) == [0.549, 0.631, 0.706, 0.761, 0.784]
     assert line("nn_former", "supervised", "", nb201) == [0.804, 0.860, 0.879, 0.890]
+    assert line("hyper_nas", "supervised", "", nb201) == [0.677, 0.765, 0.836]
 
 
 def test_file_is_sound():
@@ -58,12 +60,14 @@ def test_file_is_sound():
     for row in rows:
         assert -1 < row.kendall_tau < 1
         assert row.source
-        assert row.confirmed or row.note
+        assert row.confirmed in CONFIRMED
         labels = (row.train_metric, row.train_reduction, row.test_metric, row.test_reduction)
         assert all(labels) or not any(labels)
         assert row.space_size == {"nasbench101": 423624, "nasbench201": 15625}[row.benchmark]
-    unconfirmed = {row.predictor for row in rows if not row.confirmed}
-    assert unconfirmed == {"nar_former", "nar_former_v2", "nn_former"}
+    unconfirmed = {row.predictor for row in rows if row.confirmed != "yes"}
+    assert unconfirmed == {"nar_former", "nar_former_v2", "nn_former", "hyper_nas"}
+    selected = {(row.predictor, row.selection_labels) for row in rows if row.selection_labels}
+    assert selected == {("nar_former", 200), ("nn_former", 1024)}
 
 
 def read(write_run: WriteRun, **changes) -> Run:
@@ -91,6 +95,10 @@ def test_the_published_protocol_is_comparable(write_run: WriteRun):
         ({"dataset": "cifar100"}, "dataset cifar100, published cifar10"),
         ({"variant": {"predictor.heads": 8}}, "changed: predictor.heads=8"),
         (self_evolution(0.7, validation_size=50), "validation set of 50, published 200"),
+        (
+            {"predictor": "pinat", "selection_labels": 200},
+            "selected on 200 further labels, published 0",
+        ),
     ],
 )
 def test_another_protocol_is_not(write_run: WriteRun, changes: dict, reason: str):
@@ -141,7 +149,7 @@ def test_tables_of_tnasp():
     """The three tables whole: methods times splits."""
     tables = {number: of_table(f"TNASP supplementary Table {number}") for number in (5, 6, 7)}
     assert {number: len(rows) for number, rows in tables.items()} == {5: 15, 6: 15, 7: 45}
-    assert all(row.confirmed for rows in tables.values() for row in rows)
+    assert all(row.confirmed == "yes" for rows in tables.values() for row in rows)
     alone = {
         number: sorted(row.kendall_tau for row in tables[number] if row.variant)
         for number in (5, 6)

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from nasp_lightning.report import collect_runs, summarise
 from nasp_lightning.report.table import (
@@ -12,6 +13,7 @@ from nasp_lightning.report.table import (
     PAIRED,
     build_tables,
     control_notice,
+    print_tables,
     to_csv,
     to_markdown,
 )
@@ -35,8 +37,12 @@ def test_cells_of_a_comparable_row(write_run: WriteRun, tmp_path: Path):
         "split": "424/all",
         "method": "tnasp + SE",
         "Kendall's tau": "0.740 ± 0.014",
+        "top 10 % tau": "",
+        "in best 1 %": "",
+        "regret": "0.30 ± 0.00",
         "seeds": "2",
         "labels": "424 + 200",
+        "selection": "",
         "published": "0.722",
         "difference": "+0.018",
         "over plain": "+0.040 (2 seeds)",
@@ -85,9 +91,61 @@ def test_first_phase_and_unconfirmed_are_marked(write_run: WriteRun, tmp_path: P
     write_run(seed=1)
     shown = {cell["method"]: cell for cell in cells(tmp_path, include_published=True)}
     assert shown["tnasp"]["seeds"] == "2 [1]"
-    assert shown["nn_former"]["published"] == "(0.809 ?)"
+    assert shown["nn_former"]["published"] == "(0.809 †)"
+    assert shown["nar_former_v2"]["published"] == "(0.773 ?)"
+    assert shown["nn_former"]["selection"] == "(1024)"
+    assert (shown["pinat"]["selection"], shown["renas"]["selection"]) == ("(0)", "")
     assert shown["nn_former"]["Kendall's tau"] == "not run"
     assert shown["pinat"]["published"] == "(0.772)"
+
+
+def test_the_top_of_the_ranking_is_beside_tau(write_run: WriteRun, tmp_path: Path):
+    for seed, (tau, share) in enumerate([(0.2, 0.5), (0.3, 0.7)]):
+        top = {"kendall_tau_top_tenth": tau, "best_percent_in_top_k": share}
+        write_run(seed=seed, selection_labels=3 * seed, **top)
+    write_run(predictor="mlp", top_k=50, regret_at_k=0.0)
+    by_method = {cell["method"]: cell for cell in cells(tmp_path)}
+    plain, mlp = by_method["tnasp"], by_method["mlp"]
+    assert plain["top 10 % tau"] == "0.250 ± 0.071"
+    assert plain["in best 1 %"] == "60 ± 14 %"
+    assert plain["regret"] == "0.30 ± 0.00 [2]"  # two K are in one table, so each says its own
+    assert plain["selection"] == "3"
+    assert (mlp["top 10 % tau"], mlp["in best 1 %"]) == ("", "")  # of an older version
+    assert (mlp["regret"], mlp["selection"]) == ("0.00 [1]", "")
+    rows = summarise(collect_runs([tmp_path]))
+    assert build_tables(rows)[0].notes == ["K = 50", "K = 10"]
+    record = {row["method"]: row for row in csv.DictReader(io.StringIO(to_csv(rows)))}["tnasp"]
+    assert float(record["kendall_tau_top_tenth_mean"]) == pytest.approx(0.25)
+    assert float(record["best_percent_in_top_k_mean"]) == pytest.approx(0.6)
+    assert record["selection_labels"] == "3"
+
+
+def test_what_the_published_one_selected_on(write_run: WriteRun, tmp_path: Path):
+    write_run(predictor="nn_former", loss="mse", selection_labels=0)
+    write_run(predictor="pinat", selection_labels=0)
+    shown = {cell["method"]: cell for cell in cells(tmp_path)}
+    assert shown["nn_former"]["selection"] == "0 (1024)"
+    assert shown["nn_former"]["difference"] == "not comparable [1]"
+    assert (shown["pinat"]["selection"], shown["pinat"]["difference"]) == ("0", "-0.072")
+
+
+def test_halves_are_a_split_of_their_own(write_run: WriteRun, tmp_path: Path):
+    write_run(train_size=72, test_size=7290, pool_size=7290)
+    write_run(train_size=72, test_size=7290, kendall_tau=0.6)
+    assert [cell["split"] for cell in cells(tmp_path)] == ["72/7290", "72 of 7290/7290"]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_terminal_shows_every_column(write_run: WriteRun, tmp_path: Path, width: int):
+    write_run(kendall_tau_top_tenth=0.25, best_percent_in_top_k=0.5)
+    console = Console(width=width, record=True, file=io.StringIO())
+    print_tables(summarise(collect_runs([tmp_path])), console)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    headings = [line.split() for line in lines if line.strip().startswith("method")]
+    assert len(headings) == (1 if width == 140 else 2)  # a narrow one has two tables
+    assert sum(len(words) for words in headings) >= len(" ".join(HEADER[1:]).split())
+    assert any("0.250" in line and "50 %" in line for line in lines)
 
 
 def test_control_notice(write_run: WriteRun, tmp_path: Path):
@@ -105,7 +163,7 @@ def test_control_notice(write_run: WriteRun, tmp_path: Path):
 def test_markdown_is_a_table(write_run: WriteRun, tmp_path: Path):
     write_run(variant={"predictor.x": "a|b"})
     lines = to_markdown(summarise(collect_runs([tmp_path]))).splitlines()
-    assert lines[0] == "## nasbench101, cifar10, source official, 423,624 architectures"
+    assert lines[0] == "## nasbench101, cifar10, source official, 423,624 architectures, K = 10"
     body = [line.replace("\\|", "") for line in lines if line.startswith("|")]
     assert len(body) == 3
     assert {line.count("|") for line in body} == {len(HEADER) + 2}

@@ -37,6 +37,8 @@ SCORES = Scores(
     best_in_top_k=0.94,
     regret_at_k=0.001,
     precision_at_k=0.1,
+    best_percent_in_top_k=0.2,
+    kendall_tau_top_tenth=0.3,
     train_labels=78,
 )
 CODES = Codes(queried_codes=0, code_cost=None, code_labels=0.0, budget=78.0)
@@ -134,8 +136,11 @@ def test_a_missing_key_is_named_unless_null_says_the_same() -> None:
     without = {name: item for name, item in content.items() if name != "predictor"}
     with pytest.raises(NaspError, match="no predictor"):
         parse_results(FitResults, without)
-    older = {name: item for name, item in content.items() if name not in ("encoding", "threads")}
+    newer = ("encoding", "threads", "best_percent_in_top_k", "kendall_tau_top_tenth")
+    older = {name: item for name, item in content.items() if name not in newer}
     assert parse_results(FitResults, older).encoding is None
+    assert parse_results(FitResults, older).scores.kendall_tau_top_tenth is None
+    assert parse_results(FitResults, older).selection_labels is None
     assert parse_results(FitResults, {**content, "of_a_later_version": 1}) == parse_results(
         FitResults, content
     )

@@ -13,6 +13,7 @@ from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.space.macro import SIZE, Macro
 
 OPTIMUM = np.array([2, 1, 2, 0, 1, 2, 0, 1])
+COST = 0.1  # of a label after 10 epochs
 
 
 def whole_space(noise: float = 0.0) -> BenchmarkTable:
@@ -51,6 +52,32 @@ def small(count: int = 30, seed: int = 0) -> TableEvaluator:
     return evaluator(cut)
 
 
+def budgets(noise: float = 0.02) -> BenchmarkTable:
+    """The whole space, with accuracies after 10 epochs that say almost the same."""
+    table = whole_space()
+    rng = np.random.default_rng(1)
+    early = 0.6 * table.metrics["cifar10/test_accuracy/50"].astype(float)
+    early += noise * rng.standard_normal(early.shape)
+    metrics = {**table.metrics, "cifar10/test_accuracy/10": early.astype(np.float32)}
+    return BenchmarkTable("macro", table.operations, metrics=metrics, costs=table.costs)
+
+
+def levelled(budget: int | None = None) -> TableEvaluator:
+    """Of those."""
+    return TableEvaluator(budgets(), Macro(), epochs=50, budget=budget, fidelities={10: COST})
+
+
+class Unlisted(TableEvaluator):
+    """One that does not say what there is, as of a space too large to list."""
+
+    everything = None  # type: ignore[assignment]
+
+
+def unlisted() -> TableEvaluator:
+    """Of the whole space, which it does not list."""
+    return Unlisted(whole_space(), Macro(), epochs=50)
+
+
 class Linear:
     """Ridge regression on one-hots, with a standard deviation: a surrogate that says its seeds."""
 
@@ -74,6 +101,19 @@ class Linear:
         return self.score(architectures), 0.05 * np.sqrt(
             np.einsum("ni,ij,nj->n", inputs, self.inverse, inputs)
         )
+
+    def refit(self, architectures: Sequence[Candidate], accuracies: Any, seed: int) -> None:
+        self.fit(architectures, accuracies, seed)
+
+    def signal(self, architectures: Sequence[Candidate]) -> tuple[Any, Any]:
+        return self.posterior(architectures)
+
+    def draws(
+        self, architectures: Sequence[Candidate], count: int, rng: np.random.Generator
+    ) -> Any:
+        covariance = 0.05**2 * self.inverse
+        weights = rng.multivariate_normal(self.weights, covariance, count)
+        return weights @ self._inputs(architectures).T + self.mean
 
     @staticmethod
     def _inputs(architectures: Sequence[Candidate]) -> Any:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,3 +130,44 @@ def test_what_a_space_can_is_told_by_its_type(kind: type[Space]) -> None:
 def test_a_space_without_layers_has_no_fair_sample() -> None:
     with pytest.raises(NaspError, match="the space nasbench201 has no layers of choices"):
         space().fair_sample(np.random.default_rng(0))
+
+
+def texts(member: Space, items: list[Architecture]) -> list[str]:
+    return [member.to_string(*item) for item in items]
+
+
+@pytest.mark.parametrize("kind", every_space(), ids=lambda kind: kind.name)
+def test_neighbours_are_what_mutations_make(kind: type[Space]) -> None:
+    member, rng = kind(), np.random.default_rng(0)
+    for item in unstacked(*member.sample(rng, 2)):
+        around = member.neighbours(rng, *item)
+        member.validate(*stacked(around))
+        names = texts(member, around)
+        assert len(set(names)) == len(names)
+        assert member.to_string(*item) not in names
+        mutants = texts(member, [member.mutate(rng, *item) for _ in range(100)])
+        assert np.mean([name in names for name in mutants]) > 0.9
+        if member.shape.fixed_topology or member.shape.chain or member.name == "nasbench101":
+            assert set(mutants) <= set(names), "all of them, where they can be listed"
+
+
+def test_every_single_place_is_changed() -> None:
+    around = space().neighbours(np.random.default_rng(0), np.array([3, 0, 1, 2, 4, 0]))
+    assert len(around) == 24
+    assert {int((item.operations != [3, 0, 1, 2, 4, 0]).sum()) for item in around} == {1}
+
+
+def test_places_of_which_not_all_operations_are_allowed() -> None:
+    """In such a chain only what the space accepts is a neighbour."""
+
+    class Odd(type(space())):  # type: ignore[misc]
+        name = "odd"
+
+        def validate(self, operations: Any, adjacency: Any = None) -> None:
+            super().validate(operations, adjacency)
+            if (np.asarray(operations)[:, 0] == 4).any():
+                raise NaspError("not there")
+
+    around = Odd().neighbours(np.random.default_rng(0), np.zeros(6, dtype=np.uint8))
+    assert len(around) == 23
+    assert 4 not in {int(item.operations[0]) for item in around}

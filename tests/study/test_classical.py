@@ -57,6 +57,7 @@ def test_the_report_reads_it(tmp_path: Path) -> None:
 
     run(make_config("predictor=gaussian_process"), tmp_path, tiny_table())
     assert read_run(tmp_path).results.predictor == "gaussian_process"
+    assert read_run(tmp_path).results.selection_labels == 0
 
 
 def test_epochs_are_ignored_and_the_seed_is_passed_on(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def test_a_perfect_ranking() -> None:
     assert results.best_in_top_k == pytest.approx(data.true_accuracy.max())
     assert results.regret_at_k == pytest.approx(0)
     assert results.precision_at_k == 1
+    assert results.best_percent_in_top_k == pytest.approx(0.1)  # one of 100 is the best 1 %
+    assert results.kendall_tau_top_tenth == pytest.approx(1)
     assert (results.top_k, results.train_labels) == (10, 20)
 
 

@@ -81,6 +81,9 @@ class ArchitectureData(LightningDataModule):
         train_size: number of training architectures.
         test_size: ``all`` or a number.
         validation_size: held out beside training for frameworks that evaluate.
+        pool_size: architectures of the training half, to which training, validation and labels
+            that a framework buys are confined; the test set, a number, lies outside. None: no
+            halves.
         train_on_validation: train on both (the control of self-evolution).
         batch_size: of training.
         drop_last: leave the last, smaller batch of an epoch out.
@@ -122,6 +125,7 @@ class ArchitectureData(LightningDataModule):
         train_size: int = 424,
         test_size: int | str = "all",
         validation_size: int = 200,
+        pool_size: int | None = None,
         train_on_validation: bool = False,
         batch_size: int = 10,
         drop_last: bool = True,
@@ -137,7 +141,7 @@ class ArchitectureData(LightningDataModule):
         check_whole("data.batch_size", batch_size)
         self.table, self.space, self.dataset, self.epochs = table, space, dataset, epochs
         self.batch_size, self.drop_last = batch_size, drop_last
-        self.train_size, self.test_size = train_size, test_size
+        self.train_size, self.test_size, self.pool_size = train_size, test_size, pool_size
         self.validation_size, self.train_on_validation = validation_size, train_on_validation
         labels = Labels.read(table, dataset, epochs, reduction, failed_below)
         self.train_metric = Metric(labels.label_metric, reduction)
@@ -170,6 +174,7 @@ class ArchitectureData(LightningDataModule):
             self.test_size,
             self.validation_size,
             seed,
+            self.pool_size,
         )
         self.train_indices = (
             np.concatenate([self.split.train, self.split.validation])
@@ -325,8 +330,9 @@ class ArchitectureData(LightningDataModule):
 
     @property
     def split_name(self) -> str:
-        """Name of the split, such as ``424/all``."""
-        return f"{self.train_size}/{self.test_size}"
+        """Name of the split, such as ``424/all``, or ``78 of 7813/7812`` where there are halves."""
+        half = "" if self.pool_size is None else f" of {self.pool_size}"
+        return f"{self.train_size}{half}/{self.test_size}"
 
     def train_dataloader(self) -> ResidentLoader:
         """Batches of the training set."""

@@ -23,7 +23,7 @@ ATTEMPTS = 100  # mutations or draws until one can be evaluated
 STEPS = 200  # of a descent to the cheapest architecture
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Candidate:
     """An architecture that an evaluator knows how to evaluate.
 
@@ -256,6 +256,15 @@ class Evaluator(ABC):
             if mutant is not None:
                 return mutant
         return self.sample(rng, 1)[0]
+
+    def neighbours(self, rng: np.random.Generator, candidate: Candidate) -> list[Candidate]:
+        """The distinct other architectures one change away that can be evaluated, in any order."""
+        found: dict[Hashable, Candidate] = {}
+        for changed in self.space.neighbours(rng, *candidate.architecture):
+            item = self.find(*changed)
+            if item is not None and item.key != candidate.key:
+                found.setdefault(item.key, item)
+        return list(found.values())
 
     def crossover(
         self, rng: np.random.Generator, first: Candidate, second: Candidate

@@ -86,8 +86,12 @@ class Framework(Callback):
         return len(data.train_indices)
 
     def further_labels(self) -> list[Indices]:
-        """Rows whose labels were used otherwise than for training, such as to choose weights."""
+        """Rows whose labels selected something, such as weights; some may be trained on too."""
         return []
+
+    def selection_labels(self, data: ArchitectureData) -> int:
+        """How many of :meth:`queried_labels` selected and were not trained on."""
+        return len(np.setdiff1d(_rows(self.further_labels()), data.train_indices))
 
     def begin_phase(self, phase: Phase, task: PredictorTask, data: ArchitectureData) -> None:
         """Called before the first epoch of a phase, after its optimizer was made."""
@@ -139,6 +143,7 @@ class Framework(Callback):
                 "queried_labels": len(data.train_indices)
                 if index == 0
                 else self.queried_labels(data),
+                "selection_labels": self.selection_labels(data),
                 "queried_codes": data.queried_codes,
             }
 
@@ -183,6 +188,10 @@ class Framework(Callback):
         return pl_module, data
 
 
+def _rows(parts: list[Indices]) -> Indices:
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+
+
 def _shorten(trainer: Trainer, task: PredictorTask, index: int, epochs: int) -> None:
     """Let a phase be of so many epochs, and the fit be so much shorter."""
     task.phases[index] = replace(task.phases[index], epochs=epochs)
@@ -216,8 +225,13 @@ def check_growing(name: str, data: ArchitectureData) -> None:
 
 
 def candidate_rows(data: ArchitectureData) -> Indices:
-    """Rows whose label can be bought: those that have one, the validation set's apart."""
+    """Rows whose label can be bought: those that have one, the validation set's apart.
+
+    Of halves (``data.pool_size``) only the training half's.
+    """
     known = ~np.isnan(data.all_labels)
+    if data.split.pool is not None:
+        known &= np.isin(np.arange(len(known)), data.split.pool)
     known[data.split.validation] = False
     return np.flatnonzero(known)
 

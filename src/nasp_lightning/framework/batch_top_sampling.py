@@ -24,6 +24,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from nasp_lightning.array import Array
 from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.data.choosing import buy, draw_subset, split_chunks
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework.base import (
@@ -37,12 +38,9 @@ from nasp_lightning.framework.base import (
 from nasp_lightning.framework.part.sampling_plan import (
     SCHEDULES,
     Plan,
-    buy,
     draw_batches,
-    draw_subset,
     initial_size,
     make_plan,
-    split_chunks,
 )
 from nasp_lightning.framework.part.state import State, read_number, read_rows
 from nasp_lightning.task.predictor import Phase, PredictorTask

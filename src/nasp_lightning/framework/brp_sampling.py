@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from nasp_lightning.array import Array
 from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.data.choosing import choose_round, round_sizes
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.framework.base import (
@@ -90,9 +90,8 @@ class BRPSampling(Framework):
         return sum(phase.epochs for phase in task.phases)
 
     def sizes(self, budget: int) -> list[int]:
-        """Labels of each round; what does not divide goes to the first."""
-        each = budget // self.rounds
-        return [budget - each * (self.rounds - 1), *[each] * (self.rounds - 1)]
+        """Labels of each round."""
+        return round_sizes(budget, self.rounds)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put back the training set of a resumed run, before its first batch is fetched."""
@@ -107,7 +106,7 @@ class BRPSampling(Framework):
         if epoch < task.phases[index].epochs - 1 or index == len(task.phases) - 1:
             return
         scores = data.scores(task.predictor, self.candidates).numpy()
-        self.candidates, chosen = choose(
+        self.candidates, chosen = choose_round(
             scores,
             self.candidates,
             self.labelled,
@@ -135,32 +134,3 @@ class BRPSampling(Framework):
         super().load_state_dict(state_dict)
         self.labelled = read_rows(state_dict, "labelled")
         self.candidates = read_rows(state_dict, "candidates")
-
-
-def choose(
-    scores: Array,
-    candidates: Indices,
-    labelled: Indices,
-    count: int,
-    best: float,
-    generator: np.random.Generator,
-) -> tuple[Indices, Indices]:
-    """One round: halve the candidates, take the best of them and others at random.
-
-    Args:
-        scores: ``[k]`` of the candidates, greater is better.
-        candidates: ``[k]`` rows.
-        labelled: rows that have a label already; they stay candidates but are not chosen.
-        count: how many to choose.
-        best: share of the best predicted.
-        generator: of the random ones.
-
-    Returns:
-        the better half of the candidates, best first, and ``[count]`` chosen rows.
-    """
-    order = candidates[np.argsort(-scores, kind="stable")]
-    better = order[: (len(order) + 1) // 2]
-    free = better[~np.isin(better, labelled)]
-    first = free[: round(best * count)]
-    others = generator.choice(free[len(first) :], count - len(first), replace=False)
-    return better, np.concatenate([first, others])

@@ -22,11 +22,16 @@ import numpy as np
 from nasp_lightning.array import Array
 from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.data.architectures import ArchitectureData
+from nasp_lightning.data.choosing import choose_top
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.table import TableEvaluator, rows_of
-from nasp_lightning.framework.part.sampling_plan import choose_top
 from nasp_lightning.job.base import Content, Job
-from nasp_lightning.metric.functional import bootstrap_interval, kendall_tau
+from nasp_lightning.metric.functional import (
+    best_percent_in_top_k,
+    bootstrap_interval,
+    kendall_tau,
+    kendall_tau_top_tenth,
+)
 from nasp_lightning.report.finished_search import print_search
 from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.folder import Config
@@ -232,6 +237,8 @@ class NPlusK(Job[SearchResults]):
             kendall_tau_mean=float(tau.mean()),
             kendall_tau_std=float(tau.std(ddof=1)) if len(tau) > 1 else None,
             kendall_tau_interval=list(bootstrap_interval(tau)),
+            best_percent_in_top_k_mean=_mean(repeats, "best_percent"),
+            kendall_tau_top_tenth_mean=_mean(repeats, "tau_top_tenth"),
         )
 
     def keep(self, results: SearchResults) -> Content:
@@ -252,6 +259,12 @@ def plan_hashes(info: RunInfo) -> tuple[str, str]:
         info.changed_method_hash(job=how),
         info.changed_method_hash(job=how, data={"train_size": None}),
     )
+
+
+def _mean(repeats: Sequence[Repeat], name: str) -> float | None:
+    """Mean of an extra; None where a repeat that an older version had kept lacks it."""
+    found = [float(repeat.extras[name]) for repeat in repeats if name in repeat.extras]
+    return float(np.mean(found)) if len(found) == len(repeats) else None
 
 
 def _chunks(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
@@ -277,13 +290,16 @@ def evaluate_top(
     rows = np.random.default_rng([data.seed, DRAW_TIES]).permutation(evaluator.rows)
     evaluator.evaluate_rows(choose_top(fitted.scores[rows], rows, fitted.labelled, top_k))
     test = data.split.test
+    ranking = fitted.scores[test], data.true_accuracy[test]
     return Repeat(
         rows=rows_of(evaluator.history),
         labels=evaluator.accuracies,
         seconds=np.nan if evaluator.seconds is None else evaluator.seconds,
         wall_seconds=seconds,
         extras={
-            "tau": np.array(kendall_tau(fitted.scores[test], data.true_accuracy[test])),
+            "tau": np.array(kendall_tau(*ranking)),
+            "best_percent": np.array(best_percent_in_top_k(*ranking, top_k)),
+            "tau_top_tenth": np.array(kendall_tau_top_tenth(*ranking)),
             "codes": np.array(data.queried_codes),
         },
     )

@@ -28,6 +28,7 @@ from nasp_lightning.study.curves import (
 )
 from nasp_lightning.study.estimation_code import code_costs
 from nasp_lightning.study.front import front_results, write_fronts
+from nasp_lightning.study.levels import TableLevels
 from nasp_lightning.study.searched import MOST_REPEATS, describe_source, make_evaluator
 from nasp_lightning.study.settings import StudySettings, make_space
 from nasp_lightning.study.surrogate import TableSurrogate
@@ -85,7 +86,11 @@ class SearchJob(Job[SearchResults]):
         strategy.check(self.evaluator)
         self.surrogate = None
         if strategy.needs_predictor:
-            self.surrogate = TableSurrogate(settings, table, space, self.folder)
+            parts = (settings, table, space, self.folder)
+            if strategy.needs_levels:
+                self.surrogate = TableLevels(*parts, levels=1 + len(self.evaluator.fidelities))
+            else:
+                self.surrogate = TableSurrogate(*parts)
         elif settings.code_name is not None:
             raise NaspError(
                 f"estimation_code={settings.code_name}: {self.search.word} has no predictor that "

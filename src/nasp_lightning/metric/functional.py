@@ -132,6 +132,42 @@ def precision_at_k(predicted: Values, true: Values, k: int) -> float:
     return float((true[chosen] >= threshold).mean())
 
 
+def best_percent_in_top_k(predicted: Values, true: Values, k: int) -> float:
+    """Share of the predicted top K that belongs to the true best 1 %, in [0, 1].
+
+    The best 1 % are the ⌈N/100⌉ most accurate of the N, and those tied with the last of them.
+    Ties in the predictions are broken against the predictor. A random order has 0.01 in
+    expectation. Where K is above the number of the best 1 %, 1 cannot be reached.
+
+    Args:
+        predicted: ``[N]`` scores.
+        true: ``[N]`` accuracies.
+        k: size of the predicted top.
+
+    Raises:
+        NaspError: for K below 1, NaN, no architecture at all, or shapes that differ.
+    """
+    predicted, true = _pair(predicted, true)
+    return float(_true_top(true, 100)[_predicted_top(predicted, true, k)].mean())
+
+
+def kendall_tau_top_tenth(predicted: Values, true: Values) -> float:
+    """Kendall's tau-b among the true best tenth; 0.0 where either side is constant there.
+
+    The best tenth are the ⌈N/10⌉ most accurate of the N, and those tied with the last of them.
+
+    Args:
+        predicted: ``[N]`` scores.
+        true: ``[N]`` accuracies.
+
+    Raises:
+        NaspError: for NaN, for no architecture at all, or for shapes that differ.
+    """
+    predicted, true = _pair(predicted, true)
+    best = _true_top(true, 10)
+    return kendall_tau(predicted[best], true[best])
+
+
 def check_top_k(k: int) -> int:
     """Give K back if it is a whole number of at least 1.
 
@@ -146,6 +182,12 @@ def check_top_k(k: int) -> int:
 def _predicted_top(predicted: Vector, true: Vector, k: int) -> npt.NDArray[np.intp]:
     """Indices of the predicted top K; equal scores are ordered by true accuracy, worst first."""
     return np.lexsort((true, -predicted))[: check_top_k(k)]
+
+
+def _true_top(true: Vector, parts: int) -> npt.NDArray[np.bool_]:
+    """``[N]`` whether among the best ⌈N/parts⌉, or tied with the last of them."""
+    place = len(true) - -(-len(true) // parts)
+    return np.asarray(true >= np.partition(true, place)[place])
 
 
 def _constant(values: Vector) -> bool:

@@ -42,7 +42,9 @@ class GaussianProcess(ClassicalPredictor, Probabilistic):
 
     Args:
         shape: sizes of the space's encoding.
-        targets: ``normal_scores`` of the labels (default) or ``raw``.
+        targets: ``normal_scores`` of the labels (default), which rank a whole space best, or
+            ``raw``.
+        search_targets: the same of fits in a search (:meth:`refit`).
         restarts: further starts of the likelihood's maximisation, drawn at random.
         likelihood_labels: at most so many labels, drawn at random, set the hyper-parameters; all
             of them make the posterior. The likelihood costs their number cubed, many times over.
@@ -59,6 +61,7 @@ class GaussianProcess(ClassicalPredictor, Probabilistic):
         self,
         shape: Shape,
         targets: str = "normal_scores",
+        search_targets: str = "raw",
         restarts: int = 1,
         likelihood_labels: int = 1000,
         places: bool = False,
@@ -67,19 +70,27 @@ class GaussianProcess(ClassicalPredictor, Probabilistic):
         check_whole("predictor.restarts", restarts, 0)
         check_whole("predictor.likelihood_labels", likelihood_labels, 2)
         check_kind(targets)
+        check_kind(search_targets, "search_targets")
         self.shape, self.places, self.seed = shape, places, seed
-        self.target_kind, self.restarts = targets, restarts
+        self.target_kind, self.search_kind, self.restarts = targets, search_targets, restarts
         self.likelihood_labels = likelihood_labels
         self._process: GaussianProcessRegressor | None = None
 
     def fit(self, graphs: Graphs, labels: Array) -> None:
         """Fit ``n`` architectures and their labels ``[n]``."""
+        self._fit(graphs, labels, self.target_kind)
+
+    def refit(self, graphs: Graphs, labels: Array) -> None:
+        """The same on a search's targets."""
+        self._fit(graphs, labels, self.search_kind)
+
+    def _fit(self, graphs: Graphs, labels: Array, kind: str) -> None:
         labels = check_labels(labels)
         features = graph_features(graphs, self.shape, self.places).astype(np.float64)
         self._mean, deviation = features.mean(0), features.std(0)
         # A feature that is constant in training keeps its scale: a new value of it counts.
         self._deviation = np.where(deviation > 1e-6, deviation, 1.0)
-        self._targets = Targets(labels, self.target_kind)
+        self._targets = Targets(labels, kind)
         inputs, targets = self._standardised(features), self._targets.values
         chosen = np.arange(len(labels))
         if len(labels) > self.likelihood_labels:

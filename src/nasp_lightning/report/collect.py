@@ -31,6 +31,8 @@ SCORES = (
     "best_in_top_k",
     "regret_at_k",
     "precision_at_k",
+    "best_percent_in_top_k",
+    "kendall_tau_top_tenth",
 )
 
 
@@ -118,6 +120,8 @@ def score_values(scores: Scores) -> dict[str, float | None]:
         scores.best_in_top_k,
         scores.regret_at_k,
         scores.precision_at_k,
+        scores.best_percent_in_top_k,
+        scores.kendall_tau_top_tenth,
     )
     return dict(zip(SCORES, values, strict=True))
 

@@ -12,7 +12,7 @@ from nasp_lightning.report.collect import Run
 from nasp_lightning.report.protocol import first_phase
 from nasp_lightning.report.published import differences, find_published, load_published
 from nasp_lightning.run.json_form import from_json
-from nasp_lightning.run.results import RESULTS, Codes, FitResults
+from nasp_lightning.run.results import RESULTS, Codes, FitResults, Scores
 from nasp_lightning.run.results_file import parse_results
 
 
@@ -40,11 +40,11 @@ def print_summary(content: Mapping[str, object], folder: Path) -> None:
         )
     console = Console(width=None if Console().is_terminal else 110)
     console.print(table)
-    best = results.scores.best_in_top_k or 0.0
+    console.print(top_text(results.scores), highlight=False)
+    tau = results.scores.kendall_tau_top_tenth
     console.print(
-        f"best true accuracy in the predicted top {results.scores.top_k}: "
-        f"{100 * best:.2f} %   fit {results.fit_seconds or 0.0:.1f} s, "
-        f"ranking {results.rank_seconds or 0.0:.2f} s",
+        ("" if tau is None else f"tau within the true best 10 %: {tau:.3f}   ")
+        + f"fit {results.fit_seconds or 0.0:.1f} s, ranking {results.rank_seconds or 0.0:.2f} s",
         highlight=False,
     )
     if results.codes.queried_codes:
@@ -60,6 +60,17 @@ def print_summary(content: Mapping[str, object], folder: Path) -> None:
             highlight=False,
         )
     console.print(f"results: {folder / RESULTS}", highlight=False, soft_wrap=True)
+
+
+def top_text(scores: Scores) -> str:
+    """What the top of a predictor's ranking holds."""
+    best = 100 * (scores.best_in_top_k or 0.0)
+    said = [f"best true accuracy in the predicted top {scores.top_k}: {best:.2f} %"]
+    if scores.regret_at_k is not None:
+        said.append(f"{100 * scores.regret_at_k:.2f} points below the best")
+    if scores.best_percent_in_top_k is not None:
+        said.append(f"{100 * scores.best_percent_in_top_k:.0f} % of them in the best 1 %")
+    return ", ".join(said)
 
 
 def cost_text(content: Mapping[str, object]) -> str:

@@ -18,7 +18,8 @@ def protocol(run: Run) -> Key:
     results, source = run.results, run.results.source
     return (
         *(source.benchmark, source.dataset, source.source, source.epochs, source.space_size),
-        *(source.partial, source.data_hash, results.train_size, run.test_size),
+        *(source.partial, source.data_hash),
+        *(results.train_size, results.pool_size, run.test_size),
         *(results.train_metric, results.train_reduction),
         *(results.test_metric, results.test_reduction),
     )
@@ -59,6 +60,7 @@ def first_phase(run: Run) -> Run | None:
             phase.scores, top_k=results.scores.top_k, train_labels=results.scores.train_labels
         ),
         queried_labels=phase.queried_labels,
+        selection_labels=phase.selection_labels,
         codes=phase.codes,
         fit_seconds=None,
         rank_seconds=None,

@@ -15,6 +15,8 @@ from nasp_lightning.report.method import deviations, has_own_name, variant_text
 from nasp_lightning.run.results import FitResults
 from nasp_lightning.storage import csv_text
 
+CONFIRMED = ("yes", "second hand", "from memory")
+
 
 @dataclass(frozen=True)
 class Published:
@@ -25,8 +27,11 @@ class Published:
         variant: settings that deviate from the method's headline, ``path=value``; else empty.
         train_metric: empty, as the other three of its kind, where the labels are not stated.
         validation_size: architectures of self-evolution's validation set, else None.
+        selection_labels: labels beside those trained on that chose the checkpoint or settings, as
+            the method's code does it; None where that is not known.
         source: the tables that print the number, such as ``PINAT Table 1``, joined by ``; ``.
-        confirmed: whether the number was read in ``source``; if not, ``note`` has its origin.
+        confirmed: of :data:`CONFIRMED`: whether the number was read in ``source``, in a text that
+            quotes it (``second hand``), or nowhere again (``from memory``).
     """
 
     benchmark: str
@@ -39,6 +44,7 @@ class Published:
     loss: str
     variant: str
     validation_size: int | None
+    selection_labels: int | None
     kendall_tau: float
     train_metric: str
     train_reduction: str
@@ -46,7 +52,7 @@ class Published:
     test_reduction: str
     space_size: int
     source: str
-    confirmed: bool
+    confirmed: str
     note: str
 
     @property
@@ -73,7 +79,8 @@ def _parse(record: dict[str, str]) -> Published:
         framework=record["framework"],
         loss=record["loss"],
         variant=record["variant"],
-        validation_size=int(record["validation_size"]) if record["validation_size"] else None,
+        validation_size=_whole(record["validation_size"]),
+        selection_labels=_whole(record["selection_labels"]),
         kendall_tau=float(record["kendall_tau"]),
         train_metric=record["train_metric"],
         train_reduction=record["train_reduction"],
@@ -81,9 +88,13 @@ def _parse(record: dict[str, str]) -> Published:
         test_reduction=record["test_reduction"],
         space_size=int(record["space_size"]),
         source=record["source"],
-        confirmed=record["confirmed"] == "yes",
+        confirmed=record["confirmed"],
         note=record["note"],
     )
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text else None
 
 
 def of_table(name: str | None) -> tuple[Published, ...]:
@@ -104,13 +115,7 @@ def of_table(name: str | None) -> tuple[Published, ...]:
 
 def to_csv(published: Iterable[Published]) -> str:
     """Numbers in the form of ``published.csv``, with three decimals as they are printed."""
-    lines = []
-    for row in published:
-        shown = {
-            "kendall_tau": f"{row.kendall_tau:.3f}",
-            "confirmed": "yes" if row.confirmed else "no",
-        }
-        lines.append({**asdict(row), **shown}.values())
+    lines = [{**asdict(row), "kendall_tau": f"{row.kendall_tau:.3f}"}.values() for row in published]
     return csv_text(list(Published.__dataclass_fields__), lines)
 
 
@@ -169,6 +174,9 @@ def differences(run: Run, row: Published) -> tuple[str, ...]:
         reasons.append(
             f"validation set of {results.validation_size}, published {row.validation_size}"
         )
+    ours, theirs = results.selection_labels, row.selection_labels
+    if ours is not None and theirs is not None and ours != theirs:
+        reasons.append(f"selected on {ours:,} further labels, published {theirs:,}")
     return tuple(reasons)
 
 

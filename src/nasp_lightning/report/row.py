@@ -32,6 +32,8 @@ class Row:
         scores: mean and deviation by the names of :data:`~.collect.SCORES`.
         train_labels: labels that the predictor was fitted on.
         queried_labels: all labels asked for, those included.
+        selection_labels: those of them that selected and were not fitted on; None where a run
+            does not state them.
         codes: whether extra inputs (Estimation Codes, proxies) of architectures were used.
         code_labels: what those cost in labels, the mean over seeds; None where that is not stated.
         taus: Kendall's tau of each seed.
@@ -39,6 +41,7 @@ class Row:
             own settings, on the seeds that both have; None where there is none, or it is that.
         pairs: number of those seeds.
         published: the paper's number, or None.
+        pool_size: architectures of the training half; None where there are no halves.
         reasons: why the two cannot be compared; empty where they can.
     """
 
@@ -61,18 +64,21 @@ class Row:
     fit_seconds: float | None = None
     train_labels: int | None = None
     queried_labels: int | None = None
+    selection_labels: int | None = None
     codes: bool = False
     code_labels: float | None = None
     taus: tuple[float, ...] = ()
     over_plain: float | None = None
     pairs: int = 0
     published: Published | None = None
+    pool_size: int | None = None
     reasons: tuple[str, ...] = ()
 
     @property
     def split(self) -> str:
-        """Training and test size, such as ``424/all``."""
-        return f"{self.train_size}/{self.test_size}"
+        """Training and test size, such as ``424/all``, or ``78 of 7813/7812`` with halves."""
+        half = "" if self.pool_size is None else f" of {self.pool_size}"
+        return f"{self.train_size}{half}/{self.test_size}"
 
     @property
     def difference(self) -> float | None:

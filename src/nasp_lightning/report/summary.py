@@ -86,12 +86,19 @@ def _row(runs: list[Run], published: Sequence[Published]) -> Row:
         fit_seconds=None if fit is None else fit.mean,
         train_labels=max(run.results.scores.train_labels for run in runs),
         queried_labels=max(run.results.queried_labels for run in runs),
+        selection_labels=_most([run.results.selection_labels for run in runs]),
         codes=codes,
         code_labels=None if code_labels is None else code_labels.mean,
         taus=tuple(run.results.scores.kendall_tau for run in runs),
         published=found,
+        pool_size=results.pool_size,
         reasons=differences(run, found) if found is not None else (),
     )
+
+
+def _most(labels: Sequence[int | None]) -> int | None:
+    known = [count for count in labels if count is not None]
+    return max(known) if len(known) == len(labels) else None
 
 
 def _scores(runs: Sequence[Run]) -> dict[str, Spread]:
@@ -182,6 +189,7 @@ def _not_run(rows: Sequence[Row], published: Sequence[Published]) -> list[Row]:
             control=False,
             method=method_name(paper.predictor, paper.framework, paper.loss, paper.variant),
             published=paper,
+            pool_size=row.pool_size,
             reasons=("not run here",),
         )
         for (table, _), row in splits.items()
@@ -200,6 +208,7 @@ def _order(row: Row) -> tuple[object, ...]:
         *_table_key(row),
         row.train_size,
         float("inf") if row.test_size == "all" else int(row.test_size),
+        row.pool_size or 0,
         not row.seeds,
         row.predictor,
         row.loss if row.loss != "mse" else "",

@@ -17,17 +17,29 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-HEADER = ("split", "method", "Kendall's tau", "seeds", "labels", "published", "difference")
-PAIRED = "over plain"  # too wide for a terminal of 80 columns
-RIGHT = {"Kendall's tau", "seeds", "labels", "published", PAIRED}
+TOP = ("top 10 % tau", "in best 1 %", "regret")
+SELECTED = "selection"
+HEADER = (
+    *("split", "method", "Kendall's tau", *TOP),
+    *("seeds", "labels", SELECTED, "published", "difference"),
+)
+PAIRED = "over plain"  # left out on a terminal
+RIGHT = {"Kendall's tau", *TOP, "seeds", "labels", SELECTED, "published", PAIRED}
 PROTOCOL = (
-    *("epochs", "data_hash", "validation_size", "top_k"),
+    *("epochs", "data_hash", "validation_size", "pool_size", "top_k"),
     *("train_metric", "train_reduction", "test_metric", "test_reduction", "partial"),
 )
 NARROW = 78  # columns below which every cell of the terminal's table may be folded
+WIDE = 136  # columns from which one table on the terminal has all of HEADER; else two share it
+SECOND_HAND, FROM_MEMORY = "†", "?"
 LEGEND = (
-    "Kendall's tau: mean ± sample standard deviation over seeds. Labels: fitted on, + asked for "
-    "besides. Published: ? not confirmed at its source; (in parentheses) for orientation only."
+    "Kendall's tau: mean ± sample standard deviation over seeds; so are the next three. Top 10 % "
+    "tau: within the true best tenth. In best 1 %: share of the predicted top K that is in the "
+    "true best 1 %. Regret: points from the best of that top K to the best of all. Labels: fitted "
+    "on, + asked for besides. Selection: those asked for besides that chose weights or settings, "
+    "(published); empty: not stated. Published: "
+    f"{SECOND_HAND} second hand, {FROM_MEMORY} from memory, neither confirmed at its source; (in "
+    "parentheses) for orientation only."
 )
 
 OVER_PLAIN = (
@@ -41,15 +53,17 @@ class Table:
     """One benchmark's rows as text.
 
     Attributes:
-        title: benchmark, data set, source and size of the space.
+        title: benchmark, data set, source, size of the space, and K where its rows have one.
         sections: the cells of :data:`HEADER` and :data:`PAIRED` of each row, in one list for each
             split.
+        top_ks: K of its rows; where they differ each says its own.
         notes: footnotes; the cells refer to them as ``[1]``, ``[2]``, …
     """
 
     title: str
     sections: list[list[tuple[str, ...]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    top_ks: frozenset[int] = frozenset()
 
     def note(self, text: str) -> str:
         """The mark of a footnote, added if it is new."""
@@ -62,8 +76,11 @@ def build_tables(rows: Sequence[Row]) -> list[Table]:
     """One table for each benchmark, data set and source; ``rows`` in :func:`summarise`'s order."""
     tables = []
     for title, of_table in groupby(rows, key=_title):
-        table = Table(title)
-        for _, of_split in groupby(of_table, key=lambda row: row.split):
+        members = list(of_table)
+        top_ks = frozenset(k for row in members if (k := _top_k(row)))
+        said = f", K = {min(top_ks)}" if len(top_ks) == 1 else ""
+        table = Table(f"{title}{said}", top_ks=top_ks)
+        for _, of_split in groupby(members, key=lambda row: row.split):
             table.sections.append([_cells(row, table) for row in of_split])
         tables.append(table)
     return tables
@@ -73,6 +90,10 @@ def _title(row: Row) -> str:
     return f"{row.benchmark}, {row.dataset}, source {row.source}, {row.space_size:,} architectures"
 
 
+def _top_k(row: Row) -> int | None:
+    return None if row.run is None else row.run.results.scores.top_k
+
+
 def _cells(row: Row, table: Table) -> tuple[str, ...]:
     seeds = str(len(row.seeds)) if row.seeds else ""
     if row.first_phase_seeds:
@@ -80,8 +101,11 @@ def _cells(row: Row, table: Table) -> tuple[str, ...]:
         which = "all seeds" if row.first_phase_seeds == len(row.seeds) else share
         seeds += " " + table.note(f"{which} from the self-evolution runs' first phase")
     published, difference = _published_cells(row, table)
-    told = (row.split, row.method, _tau(row), seeds, _labels(row, table), published, difference)
-    return *told, _over_plain(row)
+    return (
+        *(row.split, row.method, _tau(row), *_top(row, table)),
+        *(seeds, _labels(row, table), _selected(row), published, difference),
+        _over_plain(row),
+    )
 
 
 def _over_plain(row: Row) -> str:
@@ -92,9 +116,36 @@ def _over_plain(row: Row) -> str:
 
 
 def _tau(row: Row) -> str:
-    if (tau := row.scores.get("kendall_tau")) is None:
-        return "not run"
-    return f"{tau.mean:.3f}" + ("" if tau.deviation is None else f" ± {tau.deviation:.3f}")
+    return _spread(row, "kendall_tau", 1, 3) or "not run"
+
+
+def _top(row: Row, table: Table) -> tuple[str, str, str]:
+    """The cells of :data:`TOP`; empty where the runs are of an older version."""
+    tau = _spread(row, "kendall_tau_top_tenth", 1, 3)
+    share = _spread(row, "best_percent_in_top_k", 100, 0)
+    regret = _spread(row, "regret_at_k", 100, 2)
+    if len(table.top_ks) > 1 and regret:
+        regret += f" {table.note(f'K = {_top_k(row)}')}"
+    return tau, f"{share} %" if share else "", regret
+
+
+def _spread(row: Row, name: str, factor: float, decimals: int) -> str:
+    if (found := row.scores.get(name)) is None:
+        return ""
+    told = f"{factor * found.mean:.{decimals}f}"
+    if found.deviation is not None:
+        told += f" ± {factor * found.deviation:.{decimals}f}"
+    return told
+
+
+def _selected(row: Row) -> str:
+    """Labels that a run selected on, and in parentheses those of the published one, if others."""
+    own = row.selection_labels
+    paper = None if row.published is None else row.published.selection_labels
+    told = [] if own is None else [str(own)]
+    if paper is not None and paper != own:
+        told.append(f"({paper})")
+    return " ".join(told)
 
 
 def _labels(row: Row, table: Table) -> str:
@@ -114,7 +165,8 @@ def _labels(row: Row, table: Table) -> str:
 def _published_cells(row: Row, table: Table) -> tuple[str, str]:
     if row.published is None:
         return "", ""
-    value = f"{row.published.kendall_tau:.3f}" + ("" if row.published.confirmed else " ?")
+    mark = {"second hand": f" {SECOND_HAND}", "from memory": f" {FROM_MEMORY}"}
+    value = f"{row.published.kendall_tau:.3f}{mark.get(row.published.confirmed, '')}"
     if row.run is None:
         return f"({value})", ""
     if row.difference is not None:
@@ -141,21 +193,33 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
 
     for table in build_tables(rows):
         console.print(Text(table.title, style="bold"))
-        console.print(_rich_table(table, folded=console.width < NARROW))
+        folded = console.width < NARROW
+        for names in _shown(console.width):
+            console.print(_rich_table(table, names, folded))
         for index, note in enumerate(table.notes, 1):
             console.print(Text(f"[{index}] {note}", style="dim"))
         console.print()
     console.print(Text(LEGEND, style="dim"))
 
 
-def _rich_table(table: Table, folded: bool) -> RichTable:
+def _shown(width: int) -> list[tuple[str, ...]]:
+    """Columns of each of a terminal's tables, which are two where one would be too wide."""
+    if width >= WIDE:
+        return [HEADER[1:]]
+    return [
+        tuple(name for name in HEADER[1:] if name not in (*TOP, SELECTED)),
+        ("method", *TOP, SELECTED),
+    ]
+
+
+def _rich_table(table: Table, names: Sequence[str], folded: bool) -> RichTable:
     """The split as a line over its methods, since a terminal is narrow."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
     shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in HEADER[1:]:
+    for name in names:
         shown.add_column(
             name,
             justify="right" if name in RIGHT else "left",
@@ -165,7 +229,8 @@ def _rich_table(table: Table, folded: bool) -> RichTable:
     for section in table.sections:
         shown.add_row(Text(section[0][0], style="bold"))
         for cells in section:
-            shown.add_row(*(Text(cell) for cell in cells[1:-1]))
+            of_name = dict(zip((*HEADER, PAIRED), cells, strict=True))
+            shown.add_row(*(Text(of_name[name]) for name in names))
         shown.add_section()
     return shown
 
@@ -221,6 +286,7 @@ def _record(row: Row) -> Iterator[tuple[str, object]]:
     yield "over_plain_seeds", row.pairs
     yield "train_labels", row.train_labels
     yield "queried_labels", row.queried_labels
+    yield "selection_labels", row.selection_labels
     yield "code_labels", row.code_labels
     yield "budget", budget(row)
     for name in SCORES:
@@ -229,7 +295,8 @@ def _record(row: Row) -> Iterator[tuple[str, object]]:
         yield f"{name}_std", spread.deviation if spread else None
     yield "fit_seconds_mean", row.fit_seconds
     yield "published_kendall_tau", published.kendall_tau if published else None
-    yield "published_confirmed", _yes(published.confirmed) if published else None
+    yield "published_selection_labels", published.selection_labels if published else None
+    yield "published_confirmed", published.confirmed if published else None
     yield "published_source", published.source if published else None
     yield "published_note", published.note if published else None
     yield "comparable", _yes(not row.reasons) if published and run else None
@@ -243,7 +310,7 @@ def _protocol(results: FitResults | None) -> tuple[object, ...]:
         return (None,) * len(PROTOCOL)
     return (
         *(results.source.epochs, results.source.data_hash),
-        *(results.validation_size, results.scores.top_k),
+        *(results.validation_size, results.pool_size, results.scores.top_k),
         *(results.train_metric, results.train_reduction),
         *(results.test_metric, results.test_reduction),
         _yes(results.source.partial),

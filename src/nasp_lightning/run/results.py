@@ -59,7 +59,7 @@ class Scores(Part):
     ]
     spearman: Annotated[float | None, Key("Spearman's rank correlation", "scores are constant")]
     pearson: Annotated[float | None, Key("Pearson's correlation", "scores are constant")]
-    top_k: Annotated[int | None, Key("K of the next three", OLD)]
+    top_k: Annotated[int | None, Key("K of the four keys with ``_k`` in their names", OLD)]
     best_in_top_k: Annotated[
         float | None, Key("best true accuracy among the predicted top K, a fraction", OLD)
     ]
@@ -69,6 +69,8 @@ class Scores(Part):
     precision_at_k: Annotated[
         float | None, Key("share of the true top K in the predicted top K", OLD)
     ]
+    best_percent_in_top_k: Annotated[float | None, Key("share of it in the true best 1 %")] = None
+    kendall_tau_top_tenth: Annotated[float | None, Key("tau within the true best tenth")] = None
     train_labels: Annotated[int, Key("labels that were fitted on")]
 
 
@@ -88,6 +90,7 @@ class PhaseResults:
 
     scores: Scores
     queried_labels: Annotated[int, Key("all labels that the method asked for so far")]
+    selection_labels: Annotated[int | None, Key("those that selected, as above")] = None
     codes: Codes
     ranking_seconds: Annotated[
         float | None, Key("seconds of rankings by which the framework chose what to label")
@@ -138,6 +141,7 @@ class FitResults(Results):
     train_size: Annotated[int, Key("training architectures asked for")]
     test_size: Annotated[int | str, Key("test architectures asked for, or ``all``")]
     validation_size: Annotated[int, Key("architectures held out beside training")]
+    pool_size: Annotated[int | None, Key("architectures of the training half")] = None
     train_on_validation: Annotated[bool, Key("whether those were trained on too (the control)")]
     predictor: Annotated[str, Key("the predictor")]
     framework: Annotated[str, Key("how it was trained")]
@@ -153,6 +157,10 @@ class FitResults(Results):
     test_reduction: Annotated[str, Key("how that is made of several runs")]
     scores: Scores
     queried_labels: Annotated[int, Key("all labels that the method asked for")]
+    selection_labels: Annotated[
+        int | None,
+        Key("those not fitted on that chose weights or settings"),
+    ] = None
     codes: Codes
     fit_seconds: Annotated[float | None, Key("seconds of fitting, over all attempts", OLD)]
     rank_seconds: Annotated[float | None, Key("seconds of ranking the whole space", OLD)]

@@ -46,7 +46,7 @@ class Found(Part):
     regret_std: Annotated[float | None, Key("its standard deviation", ONE_REPEAT)]
     regret_at: Annotated[
         dict[str, RegretAt],
-        Key("the regret at numbers of labels (with ``fidelities``: label equivalents)"),
+        Key("the regret at numbers of labels, or of label equivalents"),
     ]
     regret_of_best_label: Annotated[float, Key("regret of the best label of the whole space")]
     found_best_share: Annotated[float, Key("share of the repeats without regret")]
@@ -134,6 +134,8 @@ class Intervals(Part):
     )
     kendall_tau_std: Annotated[float | None, Key("its standard deviation")] = None
     kendall_tau_interval: Annotated[list[float] | None, Key("of that mean")] = None
+    best_percent_in_top_k_mean: Annotated[float | None, Key("as of a fit, in the mean")] = None
+    kendall_tau_top_tenth_mean: Annotated[float | None, Key("as of a fit, in the mean")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ NAMED_ELSEWHERE = {
     "data.train_size",
     "data.test_size",
     "data.validation_size",
+    "data.pool_size",
     "data.train_on_validation",
     "task.loss",
 }

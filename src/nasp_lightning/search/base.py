@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +17,24 @@ from nasp_lightning.search.part.caps import Caps
 IDLE = 100  # mutants in a row that were all evaluated before
 RECOMMENDED = "recommended"  # array of :meth:`Search.run` that says what would be handed over
 RULES = ("label", "posterior")  # by which it is chosen
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of architectures when labels come from several training budgets.
+
+    Attributes:
+        mean: ``[N]`` of the accuracy after the full budget.
+        deviation: ``[N]`` its standard deviation, what lower budgets leave open included.
+        correlation: ``[L, N]`` of what a label at each lower budget is about with that; 0: it is
+            known there already.
+        certainty: ``[L, N]`` share of such a label's deviation that is no noise.
+    """
+
+    mean: Array
+    deviation: Array
+    correlation: Array
+    certainty: Array
 
 
 class Surrogate(Protocol):
@@ -46,6 +65,17 @@ class Surrogate(Protocol):
         """``[count, N]`` joint draws of that."""
 
 
+@runtime_checkable
+class LevelSurrogate(Surrogate, Protocol):
+    """A predictor of accuracies after several training budgets."""
+
+    def refit_levels(self, levels: Sequence[tuple[Sequence[Candidate], Array]], seed: int) -> None:
+        """Fit on architectures and accuracies of each budget, the lowest first, the full last."""
+
+    def belief(self, architectures: Sequence[Candidate]) -> Belief:
+        """What is believed of ``N`` architectures."""
+
+
 class Search(ABC):
     """Spends ``labels`` labels of an evaluator.
 
@@ -57,6 +87,7 @@ class Search(ABC):
 
     Attributes:
         needs_predictor: whether :meth:`run` needs a surrogate.
+        needs_levels: whether its surrogate has to be a :class:`LevelSurrogate`.
         needs_posterior: whether it asks for the surrogate's :meth:`~Surrogate.posterior`, too.
         caps: hard limits on costs that it keeps to; None: it knows none.
         anytime: whether the best found so far means something before the last label.
@@ -67,6 +98,7 @@ class Search(ABC):
 
     needs_predictor: ClassVar[bool] = False
     needs_posterior: ClassVar[bool] = False
+    needs_levels: ClassVar[bool] = False
     anytime: ClassVar[bool] = True
     caps: Caps | None = None
 

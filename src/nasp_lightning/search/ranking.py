@@ -15,6 +15,7 @@ from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.evaluator.base import Evaluator
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, whole
+from nasp_lightning.search.part.pool import finite_scores
 
 
 class Ranking(Search):
@@ -50,12 +51,7 @@ class Ranking(Search):
         surrogate = need(surrogate)
         evaluator.evaluate(evaluator.sample(rng, self.train_size))
         fit_labelled(surrogate, evaluator, rng)
-        scores = np.asarray(surrogate.score(evaluator.everything), dtype=np.float64)
-        if not np.isfinite(scores).all():
-            raise NaspError(
-                f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not finite: the "
-                "fit diverged; lower optimizer.lr"
-            )
+        scores = finite_scores(surrogate.score, evaluator.everything)
         order = rng.permutation(len(scores))  # ties in the scores are broken at random
         order = order[np.argsort(-scores[order], kind="stable")]
         labelled = np.array([item.key for item in evaluator.history])

@@ -10,7 +10,7 @@ them beside :class:`Space`, and which are asked for by ``isinstance``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -20,6 +20,8 @@ from torch import Tensor
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
+
+MUTATIONS, IDLE = 5000, 100  # that look for neighbours, at most; in a row that find no new one
 
 
 class Architecture(NamedTuple):
@@ -201,6 +203,49 @@ class Space(ABC):
     ) -> Architecture:
         """One architecture changed in one place."""
 
+    def neighbours(
+        self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
+    ) -> list[Architecture]:
+        """Distinct architectures one change away, in any order: what :meth:`mutate` can make.
+
+        Of a fixed topology, all that have another of ``operation_names`` in one place. Else what
+        many mutations find, which may lack some; a space that can lists them itself.
+
+        Args:
+            rng: of the mutations.
+            operations: ``[T]`` of one architecture.
+            adjacency: ``[V, V]``, or None where the topology is fixed.
+        """
+        codes = np.array(operations, dtype=np.uint8)
+        if adjacency is None and self.operation_names:
+            return [item for item in self._one_place_changed(codes) if self._has(item)]
+        itself = Architecture(codes, adjacency)
+        found = {_bytes(itself): itself}
+        idle = 0
+        for _ in range(MUTATIONS):
+            mutant = self.mutate(rng, operations, adjacency)
+            idle = idle + 1 if _bytes(mutant) in found else 0
+            found.setdefault(_bytes(mutant), mutant)
+            if idle >= IDLE:
+                break
+        return list(found.values())[1:]
+
+    def _one_place_changed(self, codes: Array) -> Iterator[Architecture]:
+        for place in range(len(codes)):
+            for code in range(len(self.operation_names)):
+                if code != codes[place]:
+                    changed = codes.copy()
+                    changed[place] = code
+                    yield Architecture(changed)
+
+    def _has(self, architecture: Architecture) -> bool:
+        """Whether it is one of the space: not every place may have every operation."""
+        try:
+            self.validate(*stacked([architecture]))
+        except NaspError:
+            return False
+        return True
+
     def crossover(
         self, rng: np.random.Generator, first: Architecture, second: Architecture
     ) -> Architecture:
@@ -233,6 +278,12 @@ class Space(ABC):
             f"task.strict_fairness=true: the space {self.name} has no layers of choices; set it "
             "to false"
         )
+
+
+def _bytes(architecture: Architecture) -> bytes:
+    operations, adjacency = architecture
+    edges = b"" if adjacency is None else np.asarray(adjacency, dtype=np.uint8).tobytes()
+    return np.asarray(operations, dtype=np.uint8).tobytes() + edges
 
 
 class Keyed(ABC):

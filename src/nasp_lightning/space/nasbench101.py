@@ -16,6 +16,7 @@ Example:
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ import torch
 
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
-from nasp_lightning.space.base import Architecture, Graphs, Keyed, Shape, Space
+from nasp_lightning.space.base import Architecture, Graphs, Keyed, Shape, Space, unstacked
 from nasp_lightning.space.nasbench101_graph import (
     CODES,
     EDGES,
@@ -194,12 +195,40 @@ class NASBench101(Space, Keyed):
             else:
                 source, target = np.sort(rng.choice(count, size=2, replace=False))
                 if matrix[source, target] and count < VERTICES and rng.random() < 0.5:
-                    codes, matrix = _split_edge(rng, codes, matrix, int(source), int(target))
+                    new = int(rng.choice(INTERIOR))
+                    codes, matrix = _split_edge(codes, matrix, int(source), int(target), new)
                 else:
                     matrix[source, target] ^= 1
             pruned, kept, connected = prune_all(matrix[None], codes[None])
             if connected[0] and pruned.sum() <= EDGES:
                 return Architecture(kept[0], pruned[0])
+
+    def neighbours(
+        self, rng: np.random.Generator, operations: Array, adjacency: Array | None = None
+    ) -> list[Architecture]:
+        """Every cell that :meth:`mutate` can make of one, which is pruned; nothing is drawn."""
+        if adjacency is None:
+            raise NaspError("a cell of nasbench101 needs its adjacency")
+        cell, edges = np.array(operations, np.uint8), np.array(adjacency, np.uint8)
+        count = int((cell != PADDING).sum())
+        changed = []
+        for vertex, code in itertools.product(range(1, count - 1), INTERIOR):
+            codes = cell.copy()
+            codes[vertex] = code
+            if code != cell[vertex]:
+                changed.append((codes, edges))
+        for source, target in itertools.combinations(range(count), 2):
+            matrix = edges.copy()
+            matrix[source, target] ^= 1
+            changed.append((cell, matrix))
+            if edges[source, target] and count < VERTICES:
+                changed += [_split_edge(cell, edges, source, target, code) for code in INTERIOR]
+        made, matrices = (np.stack(arrays) for arrays in zip(*changed, strict=True))
+        pruned, kept, connected = prune_all(matrices, made)
+        good = connected & (pruned.sum(axis=(1, 2)) <= EDGES)
+        both = np.concatenate([kept[good], pruned[good].reshape(good.sum(), -1)], axis=1)
+        _, first = np.unique(both, axis=0, return_index=True)
+        return unstacked(kept[good][first], pruned[good][first])
 
 
 def _both(adjacency: Array | None, operations: Array) -> tuple[Array, Array]:
@@ -230,16 +259,16 @@ def _sample_adjacency(rng: np.random.Generator, vertices: int, count: int) -> Ar
 
 
 def _split_edge(
-    rng: np.random.Generator, codes: Array, matrix: Array, source: int, target: int
+    codes: Array, matrix: Array, source: int, target: int, operation: int
 ) -> tuple[Array, Array]:
-    """Put a new vertex of a random operation in an edge, right before the edge's target."""
+    """Put a new vertex of an operation in an edge, right before the edge's target."""
     order = [
         *range(target),
         VERTICES - 1,
         *range(target, VERTICES - 1),
     ]  # a padded slot moves there
     matrix, codes = matrix[np.ix_(order, order)], codes[order]
-    codes[target] = rng.choice(INTERIOR)
+    codes[target] = operation
     matrix[source, target + 1] = 0
     matrix[source, target] = matrix[target, target + 1] = 1
     return codes, matrix

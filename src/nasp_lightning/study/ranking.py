@@ -9,7 +9,9 @@ from nasp_lightning.data.architectures import ArchitectureData
 from nasp_lightning.error import NaspError
 from nasp_lightning.metric.functional import (
     best_in_top_k,
+    best_percent_in_top_k,
     kendall_tau,
+    kendall_tau_top_tenth,
     pearson,
     precision_at_k,
     regret_at_k,
@@ -45,6 +47,8 @@ def rank_scores(scores: Array, data: ArchitectureData, top_k: int) -> Scores:
         best_in_top_k=best_in_top_k(predicted, true, k),
         regret_at_k=regret_at_k(predicted, true, k),
         precision_at_k=precision_at_k(predicted, true, k),
+        best_percent_in_top_k=best_percent_in_top_k(predicted, true, k),
+        kendall_tau_top_tenth=kendall_tau_top_tenth(predicted, true),
         train_labels=len(data.train_indices),
     )
 

@@ -126,6 +126,7 @@ class Study:
         final = PhaseResults(
             scores=_labelled(rank_scores(fitted.scores, data, top_k), queried),
             queried_labels=queried,
+            selection_labels=0,
             codes=code_costs(data.code, data.queried_codes, queried),
         )
         return Fitted(
@@ -166,12 +167,15 @@ class Study:
         rank_seconds = time.perf_counter() - began - (data.code_seconds - waited)
         scores = normalised if task.ranks_only else data.scale.restore(normalised)
         queried = framework.queried_labels(data)
+        # callbacks of the user's own may stop or select by anything
+        known = not settings.training.own_callbacks
         final = PhaseResults(
             scores=rank_scores(scores, data, top_k),
             queried_labels=queried,
+            selection_labels=framework.selection_labels(data) if known else None,
             codes=code_costs(data.code, data.queried_codes, queried),
         )
-        phases = {name: _phase(item, data) for name, item in framework.phase_results.items()}
+        phases = {name: _phase(item, data, known) for name, item in framework.phase_results.items()}
         return Fitted(
             predictor=predictor,
             data=data,
@@ -198,12 +202,19 @@ def _labelled(scores: Scores, queried: int) -> Scores:
     return Scores(**{**vars(scores), "train_labels": queried})
 
 
-def _phase(found: dict[str, Any], data: ArchitectureData) -> PhaseResults:
-    """A finished phase as its framework kept it, with the cost of its codes."""
+def _phase(found: dict[str, Any], data: ArchitectureData, known: bool) -> PhaseResults:
+    """A finished phase as its framework kept it, with the cost of its codes.
+
+    Args:
+        found: what it kept; in a checkpoint of an older version some keys are missing.
+        data: its split and codes.
+        known: whether nothing but the framework can have selected anything.
+    """
     labels, codes = found["queried_labels"], found.get("queried_codes", 0)
     return PhaseResults(
-        scores=Scores(**{name: found[name] for name in SCORES}),
+        scores=Scores(**{name: found[name] for name in SCORES if name in found}),
         queried_labels=labels,
+        selection_labels=found.get("selection_labels") if known else None,
         codes=code_costs(data.code, codes, labels),
         ranking_seconds=found.get("ranking_seconds"),
     )

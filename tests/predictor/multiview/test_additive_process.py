@@ -10,7 +10,6 @@ from nasp_lightning.predictor.multiview.additive_process import (
     JITTER,
     AdditiveProcess,
     Prior,
-    held_out_errors,
     kernel,
     most_probable,
     negative_log_posterior,
@@ -53,7 +52,12 @@ def test_one_kernel_is_scikit_learns_process() -> None:
     distances = [squared(new, points)]
     np.testing.assert_allclose(process.mean(distances), mean, atol=1e-9)
     np.testing.assert_allclose(process.moments(distances)[0], mean, atol=1e-9)
-    np.testing.assert_allclose(process.moments(distances)[1], deviation, atol=1e-6)
+    signal = np.sqrt(np.maximum(deviation**2 - noise, 0))
+    np.testing.assert_allclose(process.moments(distances)[1], signal, atol=1e-5)
+    joint, covariance = process.joint(distances, [squared(new, new)])
+    expected, full = oracle.predict(new, return_cov=True)
+    np.testing.assert_allclose(joint, expected, atol=1e-9)
+    np.testing.assert_allclose(covariance, full - noise * np.eye(len(new)), atol=1e-6)
     flat = Prior(1e9, 0.0, 1e9, 0.0, 1e9)
     value, _ = negative_log_posterior(
         np.array([0.4, 0.5, -2.0]), below([squared(points, points)]), targets, flat
@@ -62,19 +66,20 @@ def test_one_kernel_is_scikit_learns_process() -> None:
     assert value + constant == pytest.approx(-oracle.log_marginal_likelihood_value_, abs=1e-8)
 
 
-def test_held_out_errors_come_from_fits_without_the_fold() -> None:
-    inside, _, targets = problem()
-    folds = np.arange(len(targets)) % 4
-    errors = held_out_errors(inside, targets, Prior(), 99, folds)
-    rest, held = np.flatnonzero(folds != 2), np.flatnonzero(folds == 2)
-    part = [distances[np.ix_(rest, rest)] for distances in inside]
-    refit = AdditiveProcess(part, targets[rest], most_probable(part, targets[rest], Prior(), 99))
-    mean, deviation = refit.moments([distances[np.ix_(held, rest)] for distances in inside])
-    np.testing.assert_allclose(errors[held], (targets[held] - mean) / deviation)
-    other = targets.copy()
-    other[held] += 5  # a fold's own targets change its errors alone by what they are, not the fit
-    moved = held_out_errors(inside, other, Prior(), 99, folds)[held]
-    np.testing.assert_allclose(moved, errors[held] + 5 / deviation)
+def test_held_out_density_is_that_of_fits_without_the_one() -> None:
+    from scipy.stats import norm
+
+    inside, _, targets = problem(20)
+    process = AdditiveProcess(inside, targets, LOGARITHMS)
+    total = 0.0
+    for held in range(20):
+        rest = np.delete(np.arange(20), held)
+        part = [distances[np.ix_(rest, rest)] for distances in inside]
+        without = AdditiveProcess(part, targets[rest], LOGARITHMS)
+        mean, deviation = without.moments([distances[[held]][:, rest] for distances in inside])
+        spread = np.sqrt(deviation**2 + without.noise + JITTER)
+        total += float(norm.logpdf(targets[held], mean[0], spread[0]))
+    assert process.held_out_density() == pytest.approx(total, abs=1e-3)
 
 
 def test_gradient() -> None:
@@ -91,16 +96,21 @@ def test_gradient() -> None:
 def test_most_probable_is_uphill_of_the_prior_and_of_its_neighbours() -> None:
     inside, _, targets = problem()
     prior = Prior()
-    found = most_probable(inside, targets, prior, 200)
+    found, density = most_probable(inside, targets, prior, 200)
     value, gradient = negative_log_posterior(found, below(inside), targets, prior)
     assert value < negative_log_posterior(prior.moments(2)[0], below(inside), targets, prior)[0]
+    assert value == pytest.approx(-density)
     assert np.abs(gradient).max() < 1e-2
+    again, _ = most_probable(inside, targets, prior, 200, found)  # from the top it stays there
+    np.testing.assert_allclose(again, found, atol=1e-3)
 
 
 def test_a_view_of_noise_says_little() -> None:
     inside, _, targets = problem(80)
     noise = np.random.default_rng(3).standard_normal((80, 30)) / np.sqrt(30)
-    found = most_probable([inside[0], squared(noise, noise)], targets - targets.mean(), Prior(), 99)
+    found, _ = most_probable(
+        [inside[0], squared(noise, noise)], targets - targets.mean(), Prior(), 99
+    )
     relevant, irrelevant = np.exp(found[:-1:2])
     assert relevant > irrelevant
 

@@ -1,6 +1,7 @@
-"""When and how many labels top sampling buys, and which ones: Algorithm 2 as pure functions.
+"""When and how many labels top sampling buys: Algorithm 2 as pure functions.
 
-Zhang et al., "Siamese-NAS" (arXiv 2210.00546), section 3.4 and Algorithm 2. Two schedules:
+Zhang et al., "Siamese-NAS" (arXiv 2210.00546), section 3.4 and Algorithm 2. Which labels are
+bought is in :mod:`~nasp_lightning.data.choosing`. Two schedules:
 
 ``official``, the published code's: a first stretch on the random pool (20 % of the epochs), a
 second with the updates (50 %), a third at a lower learning rate and without updates (30 %). For
@@ -14,12 +15,11 @@ iterations: f is the number of updates here, as in the code, and they begin with
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from nasp_lightning.array import Array
+from nasp_lightning.data.choosing import random_size, share_of, split_chunks
 from nasp_lightning.data.split import Indices
 from nasp_lightning.error import NaspError
 
@@ -74,7 +74,7 @@ def make_plan(
     """
     first = initial_size(budget, initial, aside)
     chunks = split_chunks(budget - aside - first, updates)
-    before = min(epochs, max(1, _share(epochs, warm_up)))
+    before = min(epochs, max(1, share_of(epochs, warm_up)))
     if chunks and before == epochs:
         raise NaspError(
             f"trainer.max_epochs={epochs}: with framework.warm_up={warm_up} no epoch is left for "
@@ -82,7 +82,7 @@ def make_plan(
         )
     after = 0
     if schedule == "official":
-        after = max(0, min(_share(epochs, FINAL), epochs - before - 1))
+        after = max(0, min(share_of(epochs, FINAL), epochs - before - 1))
     between = epochs - before - after
     times = update_epochs(between, len(chunks), schedule)
     return Plan(first, chunks, tuple(before + time for time in times), before, between, after)
@@ -94,7 +94,7 @@ def initial_size(budget: int, initial: float, aside: int = 0) -> int:
     Raises:
         NaspError: if that is more than the budget, or too few to fit anything.
     """
-    size = int(initial) if initial > 1 else _share(budget - aside, initial)
+    size = random_size(budget - aside, initial)
     given = f"data.train_size={budget}"
     if aside:
         given += f" less framework.selection_epochs={aside}"
@@ -111,14 +111,6 @@ def initial_size(budget: int, initial: float, aside: int = 0) -> int:
     return size
 
 
-def split_chunks(count: int, updates: int) -> tuple[int, ...]:
-    """``count`` labels over K updates: equal parts, the remainder in the last; none for 0."""
-    if not count:
-        return ()
-    each = count // updates
-    return (*[each] * (updates - 1), count - each * (updates - 1))
-
-
 def update_epochs(epochs: int, updates: int, schedule: str) -> tuple[int, ...]:
     """After how many of its ``epochs`` the second stretch makes each of its updates.
 
@@ -131,59 +123,6 @@ def update_epochs(epochs: int, updates: int, schedule: str) -> tuple[int, ...]:
     return tuple(number * epochs // (updates + 1) for number in range(1, updates + 1))
 
 
-def draw_subset(
-    candidates: Indices,
-    labelled: Indices,
-    share: float,
-    count: int,
-    generator: np.random.Generator,
-) -> Indices:
-    """A random subset of the space with enough architectures to choose from.
-
-    Args:
-        candidates: ``[k]`` rows of the space.
-        labelled: rows that are in the pool already; they can be drawn but not chosen.
-        share: of the candidates to draw; more if fewer than ``count`` of them were free.
-        count: how many will be chosen.
-        generator: of the draw.
-    """
-    order, size = generator.permutation(candidates), int(len(candidates) * share)
-    enough = np.searchsorted(np.cumsum(~np.isin(order, labelled)), count) + 1
-    return order[: max(size, int(enough))]
-
-
-def choose_top(scores: Array, rows: Indices, labelled: Indices, count: int) -> Indices:
-    """The ``count`` best-scored of ``[k]`` rows that are not labelled yet, best first."""
-    order = rows[np.argsort(-scores, kind="stable")]
-    chosen: Indices = order[~np.isin(order, labelled)][:count]
-    return chosen
-
-
-def buy(
-    labelled: Indices,
-    candidates: Indices,
-    share: float,
-    count: int,
-    generator: np.random.Generator,
-    rank: Callable[[Indices], Array],
-) -> Indices:
-    """The pool after one update: a random share of the space is ranked, its best are bought.
-
-    Args:
-        labelled: ``[n]`` rows in the pool.
-        candidates: ``[k]`` rows whose label can be bought.
-        share: of the candidates that is ranked.
-        count: how many are bought.
-        generator: of the share's draw.
-        rank: scores of rows, higher is better.
-
-    Returns:
-        ``[n + count]`` rows, in the order in which they were bought.
-    """
-    rows = draw_subset(candidates, labelled, share, count, generator)
-    return np.concatenate([labelled, choose_top(rank(rows), rows, labelled, count)])
-
-
 def draw_batches(
     pool: Indices, batch_size: int, budget: int, generator: np.random.Generator
 ) -> Indices:
@@ -194,8 +133,3 @@ def draw_batches(
     """
     steps = max(1, budget // batch_size)
     return generator.choice(pool, steps * batch_size, replace=True)
-
-
-def _share(whole: int, share: float) -> int:
-    """``⌊whole · share⌋``, exact where the product is a whole number."""
-    return int(whole * share + 1e-9)

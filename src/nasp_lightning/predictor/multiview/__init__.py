@@ -11,10 +11,10 @@ process of all views stand two of one view each, weighted by the labels (:mod:`.
 is trained by gradients of a network, nothing needs tuning: all hyper-parameters come from the
 training labels and from priors that are the same everywhere.
 
-Targets are the labels' normal scores (:mod:`.targets`). Standard deviations are those of the
-process times one number, which makes intervals hold as many training labels as they should, each
-label predicted by a process that was fitted, hyper-parameters included, without its quarter of
-them.
+Targets are the labels' normal scores (:mod:`.targets`), in a search the labels themselves. Standard
+deviations are those of the process times one number, which makes intervals hold as many training
+labels as they should, each label predicted by a process that was fitted, hyper-parameters included,
+without its quarter of them.
 
 Example:
     >>> predictor = MultiView(shape=space.shape)  # doctest: +SKIP
@@ -67,7 +67,10 @@ class MultiView(ClassicalPredictor, Probabilistic):
             :data:`~nasp_lightning.predictor.multiview.view.FAMILY_WEIGHTS` says; False: all the
             same.
         averaged: processes of single views stand beside that of all; False: that one alone.
-        targets: ``normal_scores`` of the labels (default) or ``raw``.
+        targets: ``normal_scores`` of the labels (default), which rank a whole space best, or
+            ``raw``.
+        search_targets: the same of fits in a search (:meth:`refit`): ``raw`` ones keep how far
+            apart the best labels are, and find better architectures sooner.
         width: of each random network.
         likelihood_labels: at most so many labels, drawn at random, set the hyper-parameters; all
             of them make the posterior. The likelihood costs their number cubed, many times over.
@@ -92,6 +95,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
         weighted: bool = True,
         averaged: bool = True,
         targets: str = "normal_scores",
+        search_targets: str = "raw",
         width: int = 64,
         likelihood_labels: int = 1000,
         iterations: int = 60,
@@ -102,9 +106,10 @@ class MultiView(ClassicalPredictor, Probabilistic):
         check_whole("predictor.likelihood_labels", likelihood_labels, 2)
         check_whole("predictor.iterations", iterations)
         check_kind(targets)
+        check_kind(search_targets, "search_targets")
         self._new_views: Callable[[], Views] = lambda: Views(shape, views, width, weighted, seed)
         self._views = self._new_views()  # refuses wrong names before any fit
-        self.seed, self.target_kind = seed, targets
+        self.seed, self.target_kind, self.search_kind = seed, targets, search_targets
         self.likelihood_labels, self.iterations = likelihood_labels, iterations
         self.averaged, self.calibrated = averaged, calibrated
         self.shares: dict[str, float] = {}
@@ -123,13 +128,13 @@ class MultiView(ClassicalPredictor, Probabilistic):
 
     def fit(self, graphs: Graphs, labels: Array) -> None:
         """Fit ``n`` architectures and their labels ``[n]``."""
-        self._fit(graphs, labels, None)
+        self._fit(graphs, labels, self.target_kind, None)
         if self.calibrated and len(self._chosen_rows) >= LEAST_CALIBRATED:
             self._factor = self._deviation_factor()
 
     def refit(self, graphs: Graphs, labels: Array) -> None:
         """Fit again, the hyper-parameters from the last ones on, and without calibration."""
-        self._fit(graphs, labels, self._chosen)
+        self._fit(graphs, labels, self.search_kind, self._chosen)
 
     def forget(self) -> None:
         """The next :meth:`refit` begins at the prior's mean."""
@@ -162,17 +167,16 @@ class MultiView(ClassicalPredictor, Probabilistic):
         """Ends ``[N]`` of the central interval that holds a new label with that probability."""
         return self._targets.interval(*self._moments(graphs), level)
 
-    def _fit(self, graphs: Graphs, labels: Array, start: Hyperparameters | None) -> None:
+    def _fit(self, graphs: Graphs, labels: Array, kind: str, start: Hyperparameters | None) -> None:
         labels = check_labels(labels)
-        self._targets = Targets(labels, self.target_kind)
+        self._targets = Targets(labels, kind)
         if self._pool is None:
             self._views = self._new_views()
             self._training = self._views.fit(graphs)
         else:
             self._training = self._views.describe(graphs)
             self._pool.reach(self._training)
-        squared = self._views.squared(self._training, self._training)
-        distances = [part.astype(np.float64) for part in squared]
+        distances = self._views.among(self._training)
         targets, chosen = self._targets.values, np.arange(len(labels))
         if len(labels) > self.likelihood_labels:
             chosen = np.random.default_rng(self.seed).permutation(len(labels))

@@ -29,26 +29,33 @@ class Subtrees(View):
         c · c s² = log(1 + c)².
         """
         labels, shares = neighbourhoods(live)
-        times = (labels[:, :, None] == labels[:, None, :]).sum(2)
-        return labels, shares, (shares**2 * times).sum(1)
+        return labels, shares, _norms(labels, shares)
 
     def fit(self, described: Described) -> None:
         """See :class:`.view.View`."""
         labels, shares, norms = described
         mean = np.asarray(counts_of(labels, shares, known_labels(labels, shares)).mean(0)).ravel()
-        self._scale = float(norms.mean() - mean @ mean) or 1.0
+        spread = float(norms.mean() - mean @ mean)
+        self._scale = spread if spread > 1e-9 else 1.0  # architectures that are all the same
 
     def standardise(self, described: Described) -> Described:
         """See :class:`.view.View`."""
-        labels, shares, norms = described
-        return labels, shares / np.sqrt(self._scale), norms / self._scale
+        labels, shares, _ = described
+        scaled = (shares / np.sqrt(self._scale)).astype(np.float32)
+        return labels, scaled, _norms(labels, scaled.astype(np.float64))
 
     def squared(self, left: Described, right: Described) -> list[Array]:
         """See :class:`.view.View`."""
         known = known_labels(right[0], right[1])  # others add to the length alone
         products = counts_of(left[0], left[1], known) @ counts_of(right[0], right[1], known).T
         squared = left[2][:, None] + right[2] - 2 * products.toarray()
-        return [np.maximum(squared, 0, dtype=np.float32)]
+        return [np.maximum(squared, 0).astype(left[1].dtype)]
+
+
+def _norms(labels: Array, shares: Array) -> Array:
+    """``[N]`` squared lengths of the log counts, see :meth:`Subtrees.describe`."""
+    times = (labels[:, :, None] == labels[:, None, :]).sum(2)
+    return np.asarray((shares**2 * times).sum(1))
 
 
 def known_labels(labels: Array, shares: Array) -> Array:

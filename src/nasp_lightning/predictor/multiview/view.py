@@ -77,9 +77,13 @@ class View(ABC):
     def standardise(self, described: Described) -> Described:
         """The same architectures, centred and scaled as the set that was fitted."""
 
+    def compact(self, standardised: Described) -> Described:
+        """The same in less memory, where there are very many."""
+        return standardised
+
     @abstractmethod
     def squared(self, left: Described, right: Described) -> list[Array]:
-        """``[N, n]`` float32 squared distances between standardised ones, of each part."""
+        """``[N, n]`` squared distances between standardised ones, of each part."""
 
 
 class Vectors(View):
@@ -144,9 +148,16 @@ class Contracted(Vectors):
 
 
 class Inputs(Vectors):
-    """Extra inputs, such as zero-cost proxies."""
+    """Extra inputs, such as zero-cost proxies, or what a lower training budget gave."""
+
+    def describe(self, graphs: Graphs, live: LiveGraphs | None) -> Described:
+        """See :class:`View`."""
+        return (np.asarray(self._inputs(graphs), dtype=np.float32),)
 
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
+        return self._inputs(graphs)
+
+    def _inputs(self, graphs: Graphs) -> Array:
         assert graphs.features is not None
         inputs: Array = graphs.features.double().cpu().numpy()
         if not np.isfinite(inputs).all():
@@ -217,6 +228,11 @@ class Networks(View):
             found += with_norms((vectors - centre) * factors)
         return found
 
+    def compact(self, standardised: Described) -> Described:
+        """In half precision, with the lengths of what is left."""
+        halves = (standardised[at].astype(np.float16) for at in (0, 2))
+        return tuple(array for half in halves for array in with_norms(half))
+
     def squared(self, left: Described, right: Described) -> list[Array]:
         """See :class:`View`."""
         return [euclidean(left[at : at + 2], right[at : at + 2]) for at in (0, 2)]
@@ -234,13 +250,14 @@ def centre_and_scale(vectors: Array, factors: Array) -> tuple[Array, Array]:
 
 
 def with_norms(vectors: Array) -> Described:
-    """The vectors and ``[N]`` their squared lengths."""
-    return vectors, np.einsum("nd,nd->n", vectors, vectors)
+    """The vectors and ``[N]`` float64 their squared lengths, exactly theirs."""
+    return vectors, np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
 
 
 def euclidean(left: Described, right: Described) -> Array:
     """``[N, n]`` squared distances between vectors with their squared lengths."""
-    squared = left[0] @ (-2 * right[0].T)
+    number = np.promote_types(np.promote_types(left[0].dtype, right[0].dtype), np.float32)
+    squared = left[0].astype(number, copy=False) @ (-2 * right[0].astype(number, copy=False).T)
     squared += left[1][:, None]
     squared += right[1]
     np.maximum(squared, 0, out=squared)

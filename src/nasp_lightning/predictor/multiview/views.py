@@ -26,6 +26,7 @@ from nasp_lightning.space.base import Graphs, Shape
 
 NAMES = ("features", "contracted", "subtrees", "mean", "root", "places", "inputs")
 CHUNK = 4096  # architectures described at once
+SAMPLE = 20_000  # of a larger pool, drawn at random, that give its centre and scale
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class DescribedGraphs(Graphs):
 
     Attributes:
         described: of each view, in their order.
+        inputs: the extra inputs that are described; others in ``features`` were put there since.
     """
 
     described: tuple[Described, ...] = field(default=())
+    inputs: Tensor | None = None
 
     def __getitem__(self, index: Tensor | slice) -> DescribedGraphs:
         """The chosen architectures."""
@@ -48,14 +51,13 @@ class DescribedGraphs(Graphs):
             chosen.vertices,
             chosen.features,
             tuple(tuple(array[rows] for array in arrays) for arrays in self.described),
+            chosen.features if self.features is self.inputs else None,
         )
 
     def to(self, device: torch.device | str) -> DescribedGraphs:
         """The same; descriptions stay where they are."""
-        moved = super().to(device)
-        return DescribedGraphs(
-            moved.operations, moved.adjacency, moved.vertices, moved.features, self.described
-        )
+        current = self.features is self.inputs
+        return _with(super().to(device), self.described, current)
 
 
 class Views:
@@ -111,41 +113,84 @@ class Views:
 
     def fit(self, graphs: Graphs) -> DescribedGraphs:
         """Take centre and scale of each view from architectures, and describe them."""
-        described = self._describe(graphs)
-        found = []
-        for view, arrays in zip(self.by_name.values(), described, strict=True):
-            view.fit(arrays)
-            found.append(view.standardise(arrays))
-        return _with(graphs, found)
+        if isinstance(graphs, DescribedGraphs):  # as this pool, but for the extra inputs
+            return self._with_inputs(graphs, anew=True)
+        some = graphs
+        if len(graphs) > SAMPLE:
+            rows = np.random.default_rng(0).choice(len(graphs), SAMPLE, replace=False)
+            some = graphs[torch.from_numpy(np.sort(rows))]
+        parts = [self._describe(some[part]) for part in _parts(len(some))]
+        for number, view in enumerate(self.by_name.values()):
+            each = zip(*(part[number] for part in parts), strict=True)
+            view.fit(tuple(np.concatenate(arrays) for arrays in each))
+        return self.describe(graphs)
 
     def describe(self, graphs: Graphs) -> DescribedGraphs:
         """Architectures, standardised as those that were fitted; described ones as they are."""
         if isinstance(graphs, DescribedGraphs):
-            return graphs
-        views = self.by_name.values()
-        described = self._describe(graphs)
-        return _with(
-            graphs,
-            [view.standardise(arrays) for view, arrays in zip(views, described, strict=True)],
-        )
+            current = graphs.features is graphs.inputs
+            return graphs if current else self._with_inputs(graphs, anew=False)
+        found: list[list[Array]] = []
+        for part in _parts(len(graphs)):  # intermediate arrays are large
+            described = self._describe(graphs[part])
+            for number, view in enumerate(self.by_name.values()):
+                arrays = view.standardise(described[number])
+                if len(graphs) > SAMPLE:
+                    arrays = view.compact(arrays)
+                if part.start == 0:
+                    found.append([_room(len(graphs), array) for array in arrays])
+                for whole, array in zip(found[number], arrays, strict=True):
+                    whole[part] = array
+        return _with(graphs, [tuple(arrays) for arrays in found])
+
+    def among(self, graphs: DescribedGraphs) -> list[Array]:
+        """``[n, n]`` squared distances of each part, in double precision, as a fit needs them."""
+        exact = [
+            tuple(
+                array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays
+            )
+            for arrays in graphs.described
+        ]
+        precise = _with(graphs, exact)
+        return self.squared(precise, precise)
 
     def squared(self, left: DescribedGraphs, right: DescribedGraphs) -> list[Array]:
-        """``[N, n]`` float32 squared distances between architectures, of each part."""
+        """``[N, n]`` squared distances between architectures, of each part."""
         pairs = zip(self.by_name.values(), left.described, right.described, strict=True)
         return [part for view, one, other in pairs for part in view.squared(one, other)]
 
+    def _with_inputs(self, graphs: DescribedGraphs, anew: bool) -> DescribedGraphs:
+        """The same architectures with their extra inputs described, ``anew`` standardised too."""
+        found = list(graphs.described)
+        for place, view in enumerate(self.by_name.values()):
+            if isinstance(view, Inputs):
+                arrays = view.describe(graphs, None)
+                if anew:
+                    view.fit(arrays)
+                found[place] = view.standardise(arrays)
+        return _with(graphs, found)
+
     def _describe(self, graphs: Graphs) -> list[Described]:
-        """As they are, a part after the other: the intermediate arrays are large."""
-        found: list[list[Described]] = [[] for _ in self.by_name]
-        for start in range(0, len(graphs), CHUNK):
-            some = graphs[slice(start, start + CHUNK)]
-            live = live_graphs(some, self.shape)
-            for view, arrays in zip(self.by_name.values(), found, strict=True):
-                arrays.append(view.describe(some, live))
-        return [tuple(np.concatenate(each) for each in zip(*all_, strict=True)) for all_ in found]
+        """By each view, as they are."""
+        live = live_graphs(graphs, self.shape)
+        return [view.describe(graphs, live) for view in self.by_name.values()]
 
 
-def _with(graphs: Graphs, described: Sequence[Described]) -> DescribedGraphs:
+def _parts(count: int) -> list[slice]:
+    return [slice(start, start + CHUNK) for start in range(0, max(1, count), CHUNK)]
+
+
+def _room(count: int, array: Array) -> Array:
+    """For ``count`` architectures what ``array`` is for some."""
+    return np.empty((count, *array.shape[1:]), dtype=array.dtype)
+
+
+def _with(graphs: Graphs, described: Sequence[Described], current: bool = True) -> DescribedGraphs:
     return DescribedGraphs(
-        graphs.operations, graphs.adjacency, graphs.vertices, graphs.features, tuple(described)
+        graphs.operations,
+        graphs.adjacency,
+        graphs.vertices,
+        graphs.features,
+        tuple(described),
+        graphs.features if current else None,
     )

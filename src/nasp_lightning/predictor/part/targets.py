@@ -14,10 +14,10 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
-def check_kind(kind: str) -> None:
+def check_kind(kind: str, name: str = "targets") -> None:
     """Refuse a kind of targets that there is not."""
     if kind not in KINDS:
-        raise NaspError(f"predictor.targets={kind!r} is unknown: choose " + "|".join(KINDS))
+        raise NaspError(f"predictor.{name}={kind!r} is unknown: choose " + "|".join(KINDS))
 
 
 class Targets:
