@@ -119,7 +119,7 @@ def _name(results: SearchResults) -> str:
         if results.anytime:
             return f"{results.origin.name}, N={settings.get('train_size', '?')}"
         return f"{results.origin.name}, N+{settings.get('top_k', '?')}"
-    name = results.search
+    name = results.search + _lower_labels(results)
     evolution = settings.get("evolution")
     if isinstance(evolution, dict) and "_target_" in evolution:  # over a predictor's score
         name += f" {stem(evolution['_target_'])}"
@@ -133,6 +133,14 @@ def _name(results: SearchResults) -> str:
         return name
     own = departures(results.source.benchmark, results.predictor, results.variant)
     return f"{name}, {variant_text(own)}" if own else name
+
+
+def _lower_labels(results: SearchResults) -> str:
+    """Which accuracies at lower training budgets a search bought, beside full labels."""
+    metrics, bought = results.budgets.fidelity_metrics, results.budgets.fidelity_labels_mean
+    used = [name for name, mean in (bought or {}).items() if mean]
+    told = [f"{(metrics or {}).get(name, '').replace('_', ' ')} at {name}" for name in used]
+    return f" + {', '.join(told)}" if told else ""
 
 
 def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
