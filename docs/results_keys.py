@@ -14,15 +14,15 @@ from typing import get_type_hints
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))  # this clone's code, whatever is installed
 
-from nasp_lightning.run import results  # noqa: E402
+from nasp_lightning.run import results, search_results  # noqa: E402
 from nasp_lightning.run.json_form import keys_of  # noqa: E402
 from nasp_lightning.run.results_file import JOBS  # noqa: E402
 
 PAGE = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->\n"
 # Objects within results that have keys of their own.
-WITHIN = (results.PhaseResults, results.Calibration, results.RegretAt, results.FrontAt)
-WITHIN += (results.Product, results.Best)
+WITHIN = (results.PhaseResults, results.Calibration, search_results.RegretAt)
+WITHIN += (search_results.FrontAt, search_results.MeanAt, results.Product, results.Best)
 
 
 def table(kind: type) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 
 import nasp_lightning.job.search as job
+from nasp_lightning.benchmark.base import BenchmarkTable
 from nasp_lightning.error import NaspError
+from nasp_lightning.report.collect import collect
+from nasp_lightning.report.regret import summarise_searches
 from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import config_hash
 from nasp_lightning.shipped import conf_dir
@@ -171,10 +175,57 @@ def test_a_neural_predictor_for_the_searches_of_others(search: str, tmp_path: Pa
     assert (results["labels"], results["predictor"]) == (30, "mlp")
 
 
+def several_budgets() -> BenchmarkTable:
+    """The tiny table, with test accuracies after 12 epochs, the source's only ones there."""
+    table = tiny_table()
+    early = 0.6 * table.metrics["cifar10/test_accuracy/200"].astype(float).mean(axis=1)
+    metrics = {**table.metrics, "cifar10/test_accuracy/12": early[:, None].astype(np.float32)}
+    provenance = {**table.provenance, "notes": "At 12 epochs one run."}
+    return replace(table, metrics=metrics, provenance=provenance)
+
+
+@pytest.mark.parametrize("search", ["successive_halving", "hyperband", "dehb"])
+def test_labels_at_lower_budgets(
+    search: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: Any
+):
+    table = several_budgets()
+    config = config_of(search, "evaluator.fidelities={12:0.1}")
+    results = job.run(config, tmp_path, table)
+    assert results["fidelities"] == {"12": 0.1}
+    assert results["fidelity_metrics"] == {"12": "test_accuracy"}
+    assert results["fidelity_notes"] == "At 12 epochs one run."
+    full, lower = results["full_labels_mean"], results["fidelity_labels_mean"]["12"]
+    assert results["spent_mean"] == pytest.approx(full + 0.1 * lower)
+    assert 29 < results["spent_mean"] <= 30 + 1e-9
+    with np.load(tmp_path / "curves.npz") as file:
+        curves = dict(file)
+    assert curves["regret"].shape == (3, 30)
+    assert curves["counts"][:, -1].mean() == pytest.approx(full)
+    assert (np.isnan(curves["regret"]) == (curves["counts"] == 0)).all()
+    assert ((curves["rows"] == -1) == (curves["counts"] == 0)).all()
+    assert results["regret_mean"] == pytest.approx(curves["regret"][:, -1].mean(), abs=1e-6)
+    printed = capsys.readouterr().out
+    assert "label equivalents" in printed
+    assert "each test accuracy and 0.1 of a full label" in printed
+    assert "At 12 epochs one run." in printed
+    assert "labels at 12 are test_accuracy, while full ones are validation_accuracy" in caplog.text
+    (method,) = summarise_searches(collect([tmp_path]).searches)
+    assert method.name == f"{search} + test accuracy at 12"
+    begin = int((curves["counts"] > 0).all(axis=0).argmax())
+    assert [point.labels for point in method.points] == list(range(1 + begin, 31))
+
+
+def test_lower_budgets_change_nothing_of_a_search_that_does_not_know_them(tmp_path: Path):
+    table = several_budgets()
+    plain = job.run(config_of("random"), tmp_path / "plain", table)
+    beside = job.run(config_of("random", "evaluator.fidelities={12:0.1}"), tmp_path / "b", table)
+    assert beside["fidelity_labels_mean"] == {"12": 0}
+    assert beside["regret_at"] == plain["regret_at"]
+    assert "fidelities" not in plain
+
+
 def test_nsga2_writes_its_fronts(tmp_path: Path):
     pytest.importorskip("pymoo")
-    from dataclasses import replace
-
     from nasp_lightning.space.nasbench201 import NASBench201, parameter_count
 
     table = tiny_table()
@@ -197,6 +248,7 @@ def test_nsga2_writes_its_fronts(tmp_path: Path):
         (("random", "search.labels=101"), r"plans 101 labels .* only 100"),
         (("ranking", "evaluator.budget=20"), r"data.train_size=20 \+ search.top_k=20"),
         (("regularized_evolution", "search.population=40"), r"search.population=40 is more than"),
+        (("hyperband",), r"evaluator.fidelities=\{\}: Hyperband needs labels at lower training"),
         (("random", "search.repeats=0"), r"search.repeats=0"),
         (("random", "search.repeats=1001"), r"search.repeats=1001: at most 1000"),
         (("random", "seed=-1"), r"seed=-1"),

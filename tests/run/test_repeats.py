@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,21 @@ def test_what_was_written_is_read(tmp_path: Path):
     }
     remove_repeats(tmp_path)
     assert read_repeat(tmp_path, 3, "key") is None
+
+
+def test_what_lower_labels_cost_is_kept(tmp_path: Path):
+    write_repeat(tmp_path, 0, "key", REPEAT)
+    found = read_repeat(tmp_path, 0, "key")
+    assert found is not None
+    assert (found.spent_at, found.bought, found.spent) == (None, None, None)
+    spent = replace(REPEAT, spent_at=np.array([1.5, 2.5]), bought=np.array([8]), spent=2.75)
+    write_repeat(tmp_path, 1, "key", spent)
+    found = read_repeat(tmp_path, 1, "key")
+    assert found is not None
+    assert found.spent_at is not None
+    assert found.bought is not None
+    assert (found.spent_at.tolist(), found.bought.tolist(), found.spent) == ([1.5, 2.5], [8], 2.75)
+    assert found.extras.keys() == REPEAT.extras.keys()
 
 
 def test_a_damaged_repeat_is_done_again(tmp_path: Path, caplog: pytest.LogCaptureFixture):

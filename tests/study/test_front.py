@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nasp_lightning.run.results import Front
+from nasp_lightning.run.search_results import Front
 from nasp_lightning.study.front import front_results
 from tests.search.tables import evaluator, whole_space
 

@@ -36,7 +36,7 @@ from nasp_lightning.report.finished_search import print_search
 from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.folder import Config
 from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
-from nasp_lightning.run.results import Intervals, SearchResults
+from nasp_lightning.run.search_results import Intervals, SearchResults
 from nasp_lightning.study.curves import make_curves, measured, write_curves
 from nasp_lightning.study.estimation_code import code_costs
 from nasp_lightning.study.repeated import How, Repeated, RepeatedFit

@@ -16,10 +16,11 @@ from nasp_lightning.report.finished_search import print_search
 from nasp_lightning.run.config import Component, RunInfo, Settings
 from nasp_lightning.run.folder import Config
 from nasp_lightning.run.repeats import Repeat, read_repeat, remove_repeats, watched, write_repeat
-from nasp_lightning.run.results import Codes, SearchResults
+from nasp_lightning.run.results import Codes
+from nasp_lightning.run.search_results import SearchResults
 from nasp_lightning.search.base import Search, whole
 from nasp_lightning.study.curves import (
-    label_marks,
+    budgets,
     make_curves,
     measured,
     recommended,
@@ -102,9 +103,18 @@ class SearchJob(Job[SearchResults]):
         """What is searched, how, with how many labels, how often."""
         if self.settings.training.logger is not None:
             log.warning("job=search writes files only: logger is left out")
+        evaluator = self.evaluator
+        for name, metric in evaluator.lower_metrics.items():
+            if metric != evaluator.label_metric:
+                log.warning(
+                    "evaluator.fidelities: labels at %s are %s, while full ones are %s: the source "
+                    "has no other",
+                    *(name, metric, evaluator.label_metric),
+                )
+        unit = "label equivalents" if evaluator.fidelities else "labels"
         return (
-            f"{describe_source(self.settings.benchmark, self.evaluator)}; {self.search.name}, "
-            f"{self.strategy.labels} labels, {self.repeats} repeats; run folder {self.folder}"
+            f"{describe_source(self.settings.benchmark, evaluator)}; {self.search.name}, "
+            f"{self.strategy.labels} {unit}, {self.repeats} repeats; run folder {self.folder}"
         )
 
     def do(self) -> SearchResults:
@@ -117,7 +127,7 @@ class SearchJob(Job[SearchResults]):
                 write_repeat(self.folder, number, key, repeat)
             finished.append(repeat)
         evaluator, labels = self.evaluator, self.strategy.labels
-        curves = make_curves(finished, evaluator)
+        curves = make_curves(finished, evaluator, labels)
         write_curves(self.folder, curves)
         write_fronts(self.folder, finished, evaluator)
         surrogate, settings = self.surrogate, self.settings
@@ -141,8 +151,15 @@ class SearchJob(Job[SearchResults]):
             test_metric=evaluator.test_metric,
             best_reachable=evaluator.best,
             found=measured(curves, finished, evaluator),
+            budgets=budgets(finished, evaluator),
             recommended=recommended(curves, self.strategy.recommend, evaluator),
-            front=front_results(curves.rows, curves.labels, evaluator, label_marks(labels)),
+            front=front_results(
+                [repeat.rows for repeat in finished],
+                [repeat.labels for repeat in finished],
+                evaluator,
+                curves.marks,
+                curves.counts,
+            ),
             codes=None if surrogate is None else _codes(surrogate, finished, labels),
         )
 
@@ -157,12 +174,16 @@ class SearchJob(Job[SearchResults]):
         extras = self.strategy.run(evaluator, rng, surrogate)
         if surrogate is not None:
             extras = {**extras, CODES: np.array(surrogate.data.queried_codes)}
+        lower = evaluator.fidelities
         return Repeat(
             rows=rows_of(evaluator.history),
             labels=evaluator.accuracies,
             seconds=np.nan if evaluator.seconds is None else evaluator.seconds,
             wall_seconds=time.perf_counter() - began,
             extras=extras,
+            spent_at=evaluator.spent_at,
+            bought=np.array([len(evaluator.lower_history(name)[0]) for name in lower], dtype=int),
+            spent=evaluator.spent,
         )
 
     def keep(self, results: SearchResults) -> Content:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasp_lightning.error import NaspError
-from nasp_lightning.run.results import RESULTS, FitResults, Scores, SearchResults
+from nasp_lightning.run.results import RESULTS, FitResults, Scores
 from nasp_lightning.run.results_file import OtherFormatError, parse_results, read_content
+from nasp_lightning.run.search_results import SearchResults
 
 if TYPE_CHECKING:  # the report starts without numpy
     from nasp_lightning.array import Array
@@ -67,7 +68,8 @@ class SearchRun:
     Attributes:
         folder: the run's folder.
         results: what it left.
-        regret: ``[R, L]`` regret of each repeat after each label.
+        regret: ``[R, L]`` regret of each repeat after each label, or label equivalent; NaN before
+            its first full label.
         best: ``[R, L]`` accuracy found, likewise.
         begin: labels from which on the curves are shown.
     """
@@ -226,7 +228,11 @@ def _search(folder: Path, results: SearchResults) -> SearchRun:
         raise NaspError(f"{CURVES} is absent or damaged") from error
     if regret.ndim != 2 or not regret.size or regret.shape != best.shape:
         raise NaspError(f"{CURVES} is absent or damaged")
-    return SearchRun(folder, results, regret, best)
+    known = np.isfinite(regret).all(axis=0)
+    if not known[-1]:
+        raise NaspError(f"{CURVES} is absent or damaged")
+    # With several training budgets, curves are shown from where every repeat has a full label.
+    return SearchRun(folder, results, regret, best, begin=int(known.argmax()))
 
 
 def _run_folders(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from nasp_lightning.report.finished import cost_text
-from nasp_lightning.run.results import MeanAt, RegretAt, SearchResults
+from nasp_lightning.run.search_results import Budgets, MeanAt, RegretAt, SearchResults
 
 
 def print_search(results: SearchResults, folder: Path) -> None:
@@ -21,7 +22,8 @@ def print_search(results: SearchResults, folder: Path) -> None:
     given = results.recommended
     further = given.recommend == "posterior"
     for column in (
-        *("labels", "regret of the best label"),
+        _unit(results),
+        "regret of the best label",
         *(("of the recommended",) if further else ()),
         *("of the best evaluated (oracle)", "random search, expected"),
     ):
@@ -45,10 +47,12 @@ def print_search(results: SearchResults, folder: Path) -> None:
         highlight=False,
     )
     console.print(
-        f"{results.repeats} repeats of {results.labels} labels, "
+        f"{results.repeats} repeats of {results.labels} {_unit(results)}, "
         f"{found.wall_seconds_mean:.2f} s each",
         highlight=False,
     )
+    for line in _budget_lines(results.budgets):
+        console.print(line, highlight=False, markup=False)
     if given.recommended_architecture is not None:
         which = "" if results.repeats == 1 else " by the first repeat"
         console.print(
@@ -62,6 +66,29 @@ def print_search(results: SearchResults, folder: Path) -> None:
     if results.codes is not None and results.codes.queried_codes:
         console.print(f"in the mean, {cost_text(results.to_json())}", highlight=False)
     console.print(f"results: {folder / 'results.json'}", highlight=False, soft_wrap=True)
+
+
+def _unit(results: SearchResults) -> str:
+    return "labels" if results.budgets.fidelities is None else "label equivalents"
+
+
+def _budget_lines(budgets: Budgets) -> Iterator[str]:
+    """What labels at lower training budgets are, and how many a repeat bought."""
+    if not budgets.fidelities:
+        return
+    bought, metrics = budgets.fidelity_labels_mean or {}, budgets.fidelity_metrics or {}
+    for name, cost in budgets.fidelities.items():
+        budget = f"{name} epochs" if name.isdecimal() else name
+        yield (
+            f"at {budget}: {bought.get(name, 0):g} labels in the mean, each "
+            f"{metrics.get(name, 'accuracy').replace('_', ' ')} and {cost:g} of a full label"
+        )
+    yield (
+        f"full labels: {budgets.full_labels_mean:g} in the mean; spent in all: "
+        f"{budgets.spent_mean:.2f}"
+    )
+    if budgets.fidelity_notes:
+        yield f"the source's notes: {budgets.fidelity_notes}"
 
 
 def _mean(at: RegretAt | MeanAt, repeats: int) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from nasp_lightning.report.collect import SearchRun
 from nasp_lightning.report.method import departures, variant_text
 from nasp_lightning.run.folder import stem
-from nasp_lightning.run.results import SearchResults
+from nasp_lightning.run.search_results import SearchResults
 from nasp_lightning.storage import csv_text
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _name(results: SearchResults) -> str:
         if results.anytime:
             return f"{results.origin.name}, N={settings.get('train_size', '?')}"
         return f"{results.origin.name}, N+{settings.get('top_k', '?')}"
-    name = results.search
+    name = results.search + _lower_labels(results)
     evolution = settings.get("evolution")
     if isinstance(evolution, dict) and "_target_" in evolution:  # over a predictor's score
         name += f" {stem(evolution['_target_'])}"
@@ -135,10 +135,19 @@ def _name(results: SearchResults) -> str:
     return f"{name}, {variant_text(own)}" if own else name
 
 
+def _lower_labels(results: SearchResults) -> str:
+    """Which accuracies at lower training budgets a search bought, beside full labels."""
+    metrics, bought = results.budgets.fidelity_metrics, results.budgets.fidelity_labels_mean
+    used = [name for name, mean in (bought or {}).items() if mean]
+    told = [f"{(metrics or {}).get(name, '').replace('_', ' ')} at {name}" for name in used]
+    return f" + {', '.join(told)}" if told else ""
+
+
 def _points(runs: Sequence[SearchRun]) -> Iterator[Point]:
     lengths = sorted({run.regret.shape[1] for run in runs})
     anytime = runs[0].results.anytime
-    for labels in range(1 + runs[0].begin, lengths[-1] + 1) if anytime else lengths:
+    begin = 1 + max(run.begin for run in runs)
+    for labels in range(begin, lengths[-1] + 1) if anytime else lengths:
         chosen = [
             run
             for run in runs

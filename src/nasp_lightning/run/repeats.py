@@ -37,6 +37,9 @@ class Repeat:
         seconds: training that the labels stand for, NaN where not known.
         wall_seconds: what the repeat itself took.
         extras: what the strategy returned.
+        spent_at: ``[L]`` label equivalents spent when each label was there; None: one a label.
+        bought: ``[F]`` labels bought at each lower training budget; None: there is none.
+        spent: label equivalents spent in all; None: as many as labels.
     """
 
     rows: Array
@@ -44,6 +47,9 @@ class Repeat:
     seconds: float
     wall_seconds: float
     extras: dict[str, Array] = field(default_factory=dict)
+    spent_at: Array | None = None
+    bought: Array | None = None
+    spent: float | None = None
 
 
 def write_repeat(folder: Path, number: int, key: str, repeat: Repeat) -> None:
@@ -56,8 +62,14 @@ def write_repeat(folder: Path, number: int, key: str, repeat: Repeat) -> None:
             "seconds": np.array(repeat.seconds),
             "wall_seconds": np.array(repeat.wall_seconds),
             **{f"extra_{name}": array for name, array in repeat.extras.items()},
+            **{name: item for name, item in _budgets(repeat).items() if item is not None},
         }
         np.savez(file, **content)
+
+
+def _budgets(repeat: Repeat) -> dict[str, Array | None]:
+    spent = None if repeat.spent is None else np.array(repeat.spent)
+    return {"spent_at": repeat.spent_at, "bought": repeat.bought, "spent": spent}
 
 
 def read_repeat(folder: Path, number: int, key: str) -> Repeat | None:
@@ -83,6 +95,9 @@ def read_repeat(folder: Path, number: int, key: str) -> Repeat | None:
                 for name, array in content.items()
                 if name.startswith("extra_")
             },
+            content.get("spent_at"),
+            content.get("bought"),
+            float(content["spent"]) if "spent" in content else None,
         )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         log.warning("%s is damaged: this repeat is done again", path)

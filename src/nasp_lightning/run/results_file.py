@@ -21,9 +21,9 @@ from nasp_lightning.run.results import (
     NetworkResults,
     NetworkSearchResults,
     Results,
-    SearchResults,
     SubnetsResults,
 )
+from nasp_lightning.run.search_results import SearchResults
 
 JOBS: dict[str, type[Results]] = {
     "train_predictor": FitResults,

@@ -1,4 +1,11 @@
-"""What repeats of a search found after each label."""
+"""What repeats of a search found after each label, or each whole label equivalent.
+
+A search that also buys labels at lower training budgets has full labels at uneven times. Its
+curves stand on whole label equivalents all the same: after so many, what counts is the last full
+label bought by then. Before a repeat's first one there is nothing that it could hand over: curves
+have NaN there (rows -1), and results only numbers of label equivalents by which every repeat has a
+full label.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +16,25 @@ from pathlib import Path
 import numpy as np
 
 from nasp_lightning.array import Array
+from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.run.repeats import Repeat
-from nasp_lightning.run.results import Found, MeanAt, Recommended, RegretAt
+from nasp_lightning.run.search_results import Budgets, Found, MeanAt, Recommended, RegretAt
 from nasp_lightning.search.base import RECOMMENDED
 from nasp_lightning.search.random import expected_accuracy
 from nasp_lightning.storage import atomic_path
 
+ROUNDING = 1e-9  # of sums of costs
 MARKS = (10, 20, 50, 100, 150, 200, 300, 500, 1000)  # labels at which results.json has the regret
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What was found after each label; R repeats of L labels.
+    """What was found after each label, or label equivalent; R repeats of L.
 
     Attributes:
-        rows: ``[R, L]`` int64, rows of the table in the order of their evaluation.
+        counts: ``[R, L]`` int64, full labels that were there.
+        rows: ``[R, L]`` int64, row of the table that was evaluated last.
         labels: ``[R, L]`` float64, what the search saw.
         best: ``[R, L]`` float64, mean test accuracy of the architecture with the best label so far.
         regret: ``[R, L]`` float64, best reachable accuracy minus ``best``.
@@ -33,6 +43,7 @@ class Curves:
         oracle_regret: ``[R, L]`` float64, of the best evaluated so far, which nobody knows.
     """
 
+    counts: Array
     rows: Array
     labels: Array
     best: Array
@@ -41,35 +52,85 @@ class Curves:
     recommended_regret: Array
     oracle_regret: Array
 
+    @property
+    def marks(self) -> list[int]:
+        """Numbers of labels that results have numbers for: every repeat has a label by then."""
+        return [
+            mark for mark in label_marks(self.counts.shape[1]) if self.counts[:, mark - 1].all()
+        ]
 
-def make_curves(repeats: Sequence[Repeat], evaluator: TableEvaluator) -> Curves:
-    """Trajectories of what validation accuracy selects, judged by mean test accuracy."""
-    rows = np.stack([repeat.rows for repeat in repeats])
-    labels = np.stack([repeat.labels for repeat in repeats])
-    risen = labels > np.maximum.accumulate(
-        np.concatenate([np.full((len(labels), 1), -np.inf), labels[:, :-1]], axis=1), axis=1
-    )
-    places = np.maximum.accumulate(np.where(risen, np.arange(labels.shape[1]), 0), axis=1)
-    truth = evaluator.truth
-    best = truth[np.take_along_axis(rows, places, axis=1)]
-    handed = np.stack([_handed(repeat, own) for repeat, own in zip(repeats, places, strict=True)])
-    recommended = np.take_along_axis(rows, handed, axis=1)
+
+def make_curves(
+    repeats: Sequence[Repeat], evaluator: TableEvaluator, labels: int | None = None
+) -> Curves:
+    """Trajectories of what validation accuracy selects, judged by mean test accuracy.
+
+    Args:
+        repeats: of one search.
+        evaluator: of the table.
+        labels: label equivalents L of a repeat, where the evaluator has several training budgets.
+
+    Raises:
+        NaspError: if a repeat bought no full label.
+    """
+    short = [number for number, repeat in enumerate(repeats) if not len(repeat.rows)]
+    if short:
+        raise NaspError(f"repeat {short[0]} bought no full label: raise search.labels")
+    length = max(len(repeat.rows) for repeat in repeats)
+    if labels is not None and evaluator.fidelities:
+        length = labels
+    counts = np.stack([_counts(repeat, length) for repeat in repeats])
+    truth, found = evaluator.truth, [_found(repeat) for repeat in repeats]
+
+    def spread(values: Sequence[Array], none: float) -> Array:
+        return np.stack(
+            [
+                np.where(own > 0, items[np.maximum(own, 1) - 1], none)
+                for items, own in zip(values, counts, strict=True)
+            ]
+        )
+
+    best = spread([truth[one.best] for one in found], np.nan)
+    true = spread([np.maximum.accumulate(truth[repeat.rows]) for repeat in repeats], np.nan)
     return Curves(
-        rows,
-        labels,
+        counts,
+        spread([repeat.rows for repeat in repeats], -1),
+        spread([repeat.labels for repeat in repeats], np.nan),
         best,
         evaluator.best - best,
-        recommended,
-        evaluator.best - truth[recommended],
-        evaluator.best - np.maximum.accumulate(truth[rows], axis=1),
+        spread([one.handed for one in found], -1),
+        evaluator.best - spread([truth[one.handed] for one in found], np.nan),
+        evaluator.best - true,
     )
+
+
+def _counts(repeat: Repeat, length: int) -> Array:
+    """``[length]`` full labels of a repeat after each label, or label equivalent."""
+    spent = np.arange(1.0, len(repeat.rows) + 1) if repeat.spent_at is None else repeat.spent_at
+    return np.searchsorted(spent, np.arange(1, length + 1) + ROUNDING, side="right")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """``[n]`` rows after each full label: of the best label so far, and what is handed over."""
+
+    best: Array
+    handed: Array
+
+
+def _found(repeat: Repeat) -> _Rows:
+    labels, places = repeat.labels, np.arange(len(repeat.labels))
+    risen = labels > np.maximum.accumulate(np.concatenate([[-np.inf], labels[:-1]]))
+    best = np.maximum.accumulate(np.where(risen, places, 0))
+    return _Rows(repeat.rows[best], repeat.rows[_handed(repeat, best)])
 
 
 def _handed(repeat: Repeat, best: Array) -> Array:
-    """``[L]`` positions of what is handed over; without a rule of its own, of the best label."""
+    """``[n]`` positions of what is handed over; without a rule of its own, of the best label."""
     own = repeat.extras.get(RECOMMENDED)
     if own is None:
         return best
+    own = own[: len(best)]  # planned label equivalents can be more than full labels
     said = np.maximum.accumulate(np.where(own >= 0, np.arange(len(own)), -1))
     chosen: Array = np.where(said >= 0, own[said], best)
     return chosen
@@ -82,7 +143,7 @@ def label_marks(labels: int) -> list[int]:
 
 def measured(curves: Curves, repeats: Sequence[Repeat], evaluator: TableEvaluator) -> Found:
     """Means and standard deviations over the repeats."""
-    marks = label_marks(curves.best.shape[1])
+    marks = curves.marks
     rows = evaluator.rows
     expected = expected_accuracy(evaluator.row_labels[rows], evaluator.truth[rows], marks)
     seconds = np.array([repeat.seconds for repeat in repeats])
@@ -108,16 +169,31 @@ def measured(curves: Curves, repeats: Sequence[Repeat], evaluator: TableEvaluato
     )
 
 
+def budgets(repeats: Sequence[Repeat], evaluator: TableEvaluator) -> Budgets:
+    """The evaluator's lower training budgets and what repeats bought there; empty without any."""
+    if not evaluator.fidelities:
+        return Budgets()
+    bought = np.mean([repeat.bought for repeat in repeats if repeat.bought is not None], axis=0)
+    notes = evaluator.table.provenance.get("notes")
+    return Budgets(
+        fidelities=dict(evaluator.fidelities),
+        fidelity_metrics=dict(evaluator.lower_metrics),
+        fidelity_notes=str(notes) if notes else None,
+        fidelity_labels_mean=dict(zip(evaluator.fidelities, bought.tolist(), strict=True)),
+        full_labels_mean=float(np.mean([len(repeat.rows) for repeat in repeats])),
+        spent_mean=float(np.mean([repeat.spent for repeat in repeats])),
+    )
+
+
 def recommended(curves: Curves, rule: str, evaluator: TableEvaluator) -> Recommended:
     """What the repeats handed over, beside the best that they evaluated."""
-    marks = label_marks(curves.rows.shape[1])
 
     def at(regret: Array) -> dict[str, MeanAt]:
         return {
             str(mark): MeanAt(
                 mean=float(regret[:, mark - 1].mean()), std=_deviation(regret[:, mark - 1])
             )
-            for mark in marks
+            for mark in curves.marks
         }
 
     rows, regret = curves.recommended[:, -1], curves.recommended_regret[:, -1]
@@ -146,6 +222,7 @@ def write_curves(folder: Path, curves: Curves) -> None:
     with atomic_path(folder / "curves.npz") as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file,
+            counts=curves.counts.astype(np.int32),
             rows=curves.rows.astype(np.int32),
             labels=curves.labels.astype(np.float32),
             best=curves.best.astype(np.float32),

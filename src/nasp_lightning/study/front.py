@@ -11,7 +11,7 @@ from nasp_lightning.array import Array
 from nasp_lightning.evaluator.table import TableEvaluator
 from nasp_lightning.metric.front import front_accuracy, hypervolume
 from nasp_lightning.run.repeats import Repeat
-from nasp_lightning.run.results import Front, FrontAt
+from nasp_lightning.run.search_results import Front, FrontAt
 from nasp_lightning.search.nsga2 import pareto_front
 from nasp_lightning.storage import csv_text, write_text
 
@@ -19,7 +19,11 @@ COST = "flops"
 
 
 def front_results(
-    rows: Array, labels: Array, evaluator: TableEvaluator, marks: Sequence[int]
+    rows: Sequence[Array] | Array,
+    labels: Sequence[Array] | Array,
+    evaluator: TableEvaluator,
+    marks: Sequence[int],
+    counts: Array | None = None,
 ) -> Front:
     """Regret against the true front, at numbers of labels; empty where the table has none.
 
@@ -28,10 +32,11 @@ def front_results(
     of the front by labels, as a share of the true front's.
 
     Args:
-        rows: ``[R, L]`` what each repeat evaluated.
-        labels: ``[R, L]`` what it saw.
+        rows: of each of R repeats, ``[n]`` what it evaluated.
+        labels: of each, ``[n]`` what it saw.
         evaluator: of the table.
-        marks: numbers of labels.
+        marks: numbers of labels, or label equivalents.
+        counts: ``[R, L]`` labels that were there after each label equivalent; None: as many.
     """
     values = evaluator.table.costs.get(COST)
     if values is None or np.ndim(values) != 1 or np.isnan(values[evaluator.rows]).any():
@@ -43,7 +48,9 @@ def front_results(
     found: dict[str, FrontAt] = {}
     for mark in marks:
         regrets, shares = [], []
-        for chosen, seen in zip(rows[:, :mark], labels[:, :mark], strict=True):
+        sizes = [mark] * len(rows) if counts is None else counts[:, mark - 1].tolist()
+        for own, told, size in zip(rows, labels, sizes, strict=True):
+            chosen, seen = own[:size], told[:size]
             best = chosen[[int(seen.argmax())]]
             reachable = front_accuracy(truth[every], cost[every], cost[best])
             regrets.append(float(reachable[0] - truth[best[0]]))
