@@ -1,6 +1,8 @@
 """Tables of ``run.sh``'s runs: measured.csv, measured.md, and the search's table of README.md.
 
-python experiments/search/table.py runs/search    reads runs; without a folder, measured.csv as it is
+    python experiments/search/table.py runs/search
+
+Without a folder it makes them of measured.csv as it is.
 """
 
 from __future__ import annotations
@@ -46,9 +48,8 @@ METHODS = {
     "hyperband": "Hyperband",
     "dehb": "DEHB",
 }
-README_COLUMNS = (("cifar10", 50), ("cifar10", 100), ("cifar100", 50), ("cifar100", 100)) + (
-    ("ImageNet16-120", 50),
-    ("ImageNet16-120", 100),
+README_COLUMNS = tuple(
+    (name, mark) for name in ("cifar10", "cifar100", "ImageNet16-120") for mark in (50, 100)
 )
 README_ROWS = ("random", "evolution", "local", "own")
 ROW = dict[str, Any]
