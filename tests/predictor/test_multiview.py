@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kendalltau
 
 from nasp_lightning.error import NaspError
 from nasp_lightning.predictor.base import Probabilistic
 from nasp_lightning.predictor.multiview import MultiView
+from nasp_lightning.predictor.part.watch import watch
 from nasp_lightning.space.base import Graphs
 from nasp_lightning.space.chain import Chain
 from tests.predictor.problems import SPACE, problem
@@ -114,6 +117,50 @@ def test_few_or_equal_labels_give_finite_scores(labels: list[float]) -> None:
     process = fitted(np.array(labels), graphs)
     assert np.isfinite(process.score(graphs)).all()
     assert np.isfinite(process.interval(graphs, 0.9)).all()
+
+
+@pytest.mark.parametrize("trend", [True, False])
+def test_extra_inputs_help_as_a_view_and_as_a_prior_mean(trend: bool) -> None:
+    graphs, labels = problem(400)
+    proxy = torch.from_numpy(labels + 0.3 * np.random.default_rng(0).standard_normal(400))
+    informed = replace(graphs, features=torch.stack([proxy, -proxy], 1).float())
+    shape, seen = replace(SPACE.shape, features=2), []  # type: ignore[var-annotated]
+    process = MultiView(shape, width=8, trend=trend)
+    process.fit(watch(informed[:40], seen), labels[:40])
+    assert seen
+    better = kendalltau(process.score(informed)[40:], labels[40:])[0]
+    assert better > kendalltau(fitted(labels[:40], graphs).score(graphs)[40:], labels[40:])[0]
+    found = process.posterior(informed)
+    inside = np.abs(found.mean - labels)[40:] < 2 * found.deviation[40:]
+    assert inside.mean() > 0.85
+    drawn = process.draws(informed[40:60], 2000, np.random.default_rng(0)).values
+    signal = process.signal(informed[40:60])
+    np.testing.assert_allclose(drawn.mean(0), signal.mean, atol=0.15)
+
+
+def test_a_prior_mean_needs_inputs() -> None:
+    graphs, labels = problem(30)
+    with pytest.raises(NaspError, match=r"predictor.trend=true is a prior mean in extra inputs"):
+        fitted(labels[:20], graphs, trend=True)
+
+
+def test_a_search_goes_on_from_the_last_fit_on_a_pool() -> None:
+    graphs, labels = problem(200)
+    process = MultiView(SPACE.shape, width=8, calibrated=False)
+    pool = process.prepare(graphs)
+    for count in (20, 24, 40):
+        rows = torch.arange(count)
+        process.refit(pool[rows], labels[:count])
+    alone = MultiView(SPACE.shape, width=8, calibrated=False)
+    alone.prepare(graphs)
+    alone.refit(graphs[rows], labels[:40])
+    found, expected = process.signal(pool), alone.signal(graphs)
+    np.testing.assert_allclose(found.mean, expected.mean, atol=0.05)
+    np.testing.assert_allclose(found.deviation, expected.deviation, atol=0.05)
+    assert kendalltau(process.score(pool)[40:], labels[40:])[0] > 0.5
+    process.forget()
+    process.refit(pool[rows], labels[:40])
+    np.testing.assert_allclose(process.signal(pool).mean, expected.mean, atol=1e-3)
 
 
 class Blocks(Chain):

@@ -45,6 +45,7 @@ from nasp_lightning.predictor.multiview.mixture import (
     held_out_errors,
 )
 from nasp_lightning.predictor.multiview.pool import Pool
+from nasp_lightning.predictor.multiview.trend import Trend
 from nasp_lightning.predictor.multiview.views import CHUNK, NAMES, Views
 from nasp_lightning.predictor.part.targets import Targets, check_kind
 from nasp_lightning.space.base import Graphs, Shape
@@ -66,6 +67,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
         weighted: families of hand-made features weigh as
             :data:`~nasp_lightning.predictor.multiview.view.FAMILY_WEIGHTS` says; False: all the
             same.
+        trend: the extra inputs have a linear prior mean, too.
         averaged: processes of single views stand beside that of all; False: that one alone.
         targets: ``normal_scores`` of the labels (default), which rank a whole space best, or
             ``raw``.
@@ -93,6 +95,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
         shape: Shape,
         views: Sequence[str] = NAMES,
         weighted: bool = True,
+        trend: bool = False,
         averaged: bool = True,
         targets: str = "normal_scores",
         search_targets: str = "raw",
@@ -111,11 +114,12 @@ class MultiView(ClassicalPredictor, Probabilistic):
         self._views = self._new_views()  # refuses wrong names before any fit
         self.seed, self.target_kind, self.search_kind = seed, targets, search_targets
         self.likelihood_labels, self.iterations = likelihood_labels, iterations
-        self.averaged, self.calibrated = averaged, calibrated
+        self.averaged, self.calibrated, self.trend = averaged, calibrated, trend
         self.shares: dict[str, float] = {}
         self._pool: Pool | None = None
         self._chosen: Hyperparameters | None = None
         self._mixture: Mixture | None = None
+        self._trend: Trend | None = None
 
     def prepare(self, graphs: Graphs) -> Graphs:
         """Describe a pool once: fits on its members, and scores of it, take that up.
@@ -145,7 +149,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
         mixture, mean = self._fitted(), np.empty(len(graphs))
         for part, distances in self._distances(graphs):
             mean[part] = mixture.mean(distances)
-        return self._targets.inverse(mean)
+        return self._targets.inverse(self._with_trend(mean, graphs))
 
     def posterior(self, graphs: Graphs) -> Posterior:
         """Mean and standard deviation ``[N]`` of a new label, its noise included."""
@@ -161,7 +165,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
         distances = self._views.exact(described, self._training)
         own = self._views.squared(described, described)
         drawn = self._fitted().draws(distances, own, count, rng)
-        return Draws(self._targets.inverse(drawn))
+        return Draws(self._targets.inverse(self._with_trend(drawn, graphs)))
 
     def interval(self, graphs: Graphs, level: float = 0.9) -> tuple[Array, Array]:
         """Ends ``[N]`` of the central interval that holds a new label with that probability."""
@@ -177,7 +181,9 @@ class MultiView(ClassicalPredictor, Probabilistic):
             self._training = self._views.describe(graphs)
             self._pool.reach(self._training)
         distances = self._views.exact(self._training, self._training)
-        targets, chosen = self._targets.values, np.arange(len(labels))
+        self._trend = Trend(graphs, self._targets.values) if self.trend else None
+        targets = self._targets.values if self._trend is None else self._trend.rest
+        self._learnt, chosen = targets, np.arange(len(labels))
         if len(labels) > self.likelihood_labels:
             chosen = np.random.default_rng(self.seed).permutation(len(labels))
             chosen = chosen[: self.likelihood_labels]
@@ -219,7 +225,14 @@ class MultiView(ClassicalPredictor, Probabilistic):
         mean, deviation = np.empty(len(graphs)), np.empty(len(graphs))
         for part, distances in self._distances(graphs):
             mean[part], deviation[part] = mixture.moments(distances, noisy)
-        return mean, deviation * self._factor
+        scale = 1.0 if self._trend is None else self._trend.scale
+        return self._with_trend(mean, graphs), deviation * self._factor * scale
+
+    def _with_trend(self, values: Array, graphs: Graphs) -> Array:
+        """Targets of what the processes say, ``[..., N]``."""
+        if self._trend is None:
+            return values
+        return values * self._trend.scale + self._trend.of(graphs)
 
     def _deviation_factor(self) -> float:
         """By what held-out labels are further from their predictions than those say.
@@ -229,7 +242,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
         """
         from scipy.stats import norm
 
-        targets = self._targets.values[self._chosen_rows]
+        targets = self._learnt[self._chosen_rows]
         count = len(targets)
         folds = np.random.default_rng([self.seed, 6]).permutation(count) % FOLDS
         errors = held_out_errors(self._some, targets, self._models(), self.iterations, folds)

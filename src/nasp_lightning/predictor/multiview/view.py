@@ -126,7 +126,8 @@ class Features(Vectors):
         self.shape, self.weighted = replace(shape, features=0), weighted
 
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
-        return graph_features(replace(graphs, features=None), self.shape)
+        bare = Graphs(graphs.operations, graphs.adjacency, graphs.vertices)
+        return graph_features(bare, self.shape)
 
     def _weights(self) -> Array | float:
         return family_weights(feature_names(self.shape)) if self.weighted else 1.0
