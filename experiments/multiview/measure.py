@@ -22,6 +22,7 @@ import torch
 from hydra.utils import instantiate
 
 from nasp_lightning.job.train_predictor import Fit, fit_and_rank
+from nasp_lightning.predictor.gaussian_process import GaussianProcess
 from nasp_lightning.predictor.multiview import MultiView
 from nasp_lightning.run.compose import compose_config
 from nasp_lightning.run.config import RunInfo
@@ -33,9 +34,11 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 BOTH = ("multiview", "gaussian_process")
 ABLATION = {
     "equal weights of families": "predictor.weighted=false",
-    "without contracted": "predictor.views=[features,subtrees,mean,root]",
-    "without subtrees": "predictor.views=[features,contracted,mean,root]",
-    "without networks": "predictor.views=[features,contracted,subtrees]",
+    "without contracted": "predictor.views=[features,subtrees,mean,root,places]",
+    "without subtrees": "predictor.views=[features,contracted,mean,root,places]",
+    "without networks": "predictor.views=[features,contracted,subtrees,places]",
+    "without places": "predictor.views=[features,contracted,subtrees,mean,root]",
+    "one process": "predictor.averaged=false",
     "features alone": "predictor.views=[features]",
     "subtrees alone": "predictor.views=[subtrees]",
     "networks alone": "predictor.views=[mean,root]",
@@ -97,7 +100,7 @@ def parts() -> dict[str, tuple[list[list[str]], int | None]]:
 def reliability(fit: Fit) -> dict[str, Any]:
     """Shares of held-out labels inside intervals of several levels."""
     data, predictor = fit.data, fit.predictor
-    assert isinstance(predictor, MultiView)
+    assert isinstance(predictor, MultiView | GaussianProcess)
     test = data.split.test
     held = test[~np.isin(test, data.train_indices) & ~np.isnan(data.all_labels[test])]
     rng = np.random.default_rng([data.seed, 2])

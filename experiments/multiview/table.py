@@ -19,7 +19,7 @@ from nasp_lightning.storage import csv_text, write_text
 
 HERE = Path(__file__).resolve().parent
 HALF = 10_000  # of NAS-Bench-101's 20,001: designs were chosen on the rows before
-WHOLE = {"features", "contracted", "subtrees", "mean", "root", "inputs"}
+WHOLE = {"features", "contracted", "subtrees", "mean", "root", "places", "inputs"}
 # Of a split: the best published number (†: second hand, ?: from memory).
 PUBLISHED = {
     ("nasbench201 cifar10", 78): "0.677 † HyperNAS",
@@ -45,12 +45,14 @@ def variant(predictor: dict[str, Any]) -> str:
         frozenset({"contracted", "inputs"}): "without contracted",
         frozenset({"subtrees", "inputs"}): "without subtrees",
         frozenset({"mean", "root", "inputs"}): "without networks",
+        frozenset({"places", "inputs"}): "without places",
         frozenset(WHOLE - {"features"}): "features alone",
         frozenset(WHOLE - {"subtrees"}): "subtrees alone",
         frozenset(WHOLE - {"mean", "root"}): "networks alone",
     }
     name = names[frozenset(lacking)]
     name = name if predictor["weighted"] else "equal weights of families"
+    name = name if predictor.get("averaged", True) else "one process"
     return name if predictor["targets"] == "normal_scores" else "labels as they are"
 
 

@@ -27,6 +27,7 @@ from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError, check_whole
 from nasp_lightning.predictor.base import (
     ClassicalPredictor,
+    Draws,
     Posterior,
     Probabilistic,
     check_labels,
@@ -128,6 +129,10 @@ class BANANAS(ClassicalPredictor, Probabilistic):
         """Mean and deviation ``[N]`` over the members; the labels' noise is not in it."""
         found = self.predictions(graphs)
         return Posterior(found.mean(axis=0), found.std(axis=0))
+
+    def draws(self, graphs: Graphs, count: int, rng: np.random.Generator) -> Draws:
+        """``count`` times what one of the members, drawn at random, predicts of all ``[N]``."""
+        return Draws(self.predictions(graphs)[rng.integers(self.members, size=count)])
 
     def predictions(self, graphs: Graphs) -> Array:
         """``[members, N]`` float64 labels that each member predicts.

@@ -77,7 +77,7 @@ class TableSurrogate:
         if not isinstance(self.predictor, Probabilistic):
             raise NaspError(
                 f"{self.settings.predictor.word} does not say how sure it is, which this search "
-                "needs: choose predictor=gaussian_process or predictor=bonas"
+                "needs: choose predictor=multiview, gaussian_process, bananas or bonas"
             )
         return self.predictor
 

@@ -158,7 +158,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
     def draws(self, graphs: Graphs, count: int, rng: np.random.Generator) -> Draws:
         """``count`` joint draws of that, on the labels' scale."""
         described = self._views.describe(graphs)
-        distances = self._views.squared(described, self._training)
+        distances = self._views.exact(described, self._training)
         own = self._views.squared(described, described)
         drawn = self._fitted().draws(distances, own, count, rng)
         return Draws(self._targets.inverse(drawn))
@@ -176,7 +176,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
         else:
             self._training = self._views.describe(graphs)
             self._pool.reach(self._training)
-        distances = self._views.among(self._training)
+        distances = self._views.exact(self._training, self._training)
         targets, chosen = self._targets.values, np.arange(len(labels))
         if len(labels) > self.likelihood_labels:
             chosen = np.random.default_rng(self.seed).permutation(len(labels))
@@ -211,7 +211,7 @@ class MultiView(ClassicalPredictor, Probabilistic):
                 yield part, [columns[part] for columns in known]
             else:
                 described = self._views.describe(graphs[part])
-                yield part, self._views.squared(described, self._training)
+                yield part, self._views.exact(described, self._training)
 
     def _moments(self, graphs: Graphs, noisy: bool = True) -> tuple[Array, Array]:
         """Mean and deviation ``[N]`` of the targets."""

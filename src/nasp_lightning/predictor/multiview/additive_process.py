@@ -181,7 +181,7 @@ class AdditiveProcess:
             distances: ``[N, n]`` to the training architectures.
             own: ``[N, N]`` among themselves.
         """
-        cross = kernel([part.astype(np.float64) for part in distances], self.logarithms)
+        cross = kernel(distances, self.logarithms)
         explained = self._explained(cross)
         prior = kernel(own, self.logarithms).astype(np.float64)
         return self._mean(cross), prior - explained.T @ explained

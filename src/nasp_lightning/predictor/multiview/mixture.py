@@ -23,6 +23,8 @@ from nasp_lightning.predictor.multiview.additive_process import (
     most_probable,
 )
 
+# Of one view alone, which may be long and high: close to linear, as costs are in their places.
+ALONE = Prior(amplitude_deviation=2.0, length_mean=1.0, length_deviation=1.5)
 LEAST = 0.02  # weight under which a process is left out
 DIAGONAL = 1e-5  # of the signal's variance, added to a joint covariance for the numerics
 
@@ -54,7 +56,7 @@ def choose(
     Args:
         distances: ``[n, n]`` squared distances in each view.
         targets: ``[n]``.
-        models: which views each process has.
+        models: which views each process has, the first of them more than one.
         iterations: of each maximisation, at most.
         start: hyper-parameters that it goes on from; None: the prior's mean.
     """
@@ -62,7 +64,8 @@ def choose(
     for number, model in enumerate(models):
         some = [distances[view] for view in model]
         before = None if start is None else start.logarithms[number]
-        logarithms, density = most_probable(some, targets, Prior(), iterations, before)
+        prior = ALONE if number else Prior()
+        logarithms, density = most_probable(some, targets, prior, iterations, before)
         held_out = 0.0
         if len(models) > 1:
             held_out = AdditiveProcess(some, targets, logarithms).held_out_density()

@@ -16,6 +16,8 @@ places       one-hots of which operation stands where, dead parts included, wher
              same in every architecture
 inputs       the extra inputs (``graphs.features``), standardised, where there are any
 ===========  ==================================================================================
+
+A chain of layers has the first, ``places`` and ``inputs`` alone: of it a graph says nothing.
 """
 
 from __future__ import annotations
@@ -131,12 +133,11 @@ class Features(Vectors):
 
 
 class Contracted(Vectors):
-    """Hand-made features of the graph without identities; a chain is read as a graph too."""
+    """Hand-made features of the graph without identities."""
 
     def __init__(self, shape: Shape, weighted: bool) -> None:
-        self.weighted = weighted
-        self.shape = replace(shape, features=0, chain=False)
-        self.most = shape.tokens if shape.chain else most_operations(shape)
+        self.weighted, self.shape = weighted, replace(shape, features=0)
+        self.most = most_operations(shape)
 
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
         return cell_features(as_cells(live), self.most)

@@ -94,7 +94,9 @@ class Views:
             "inputs": Inputs(),
         }
         lacking = {
-            "contracted": not shape.identity_tokens,
+            # Of a chain a graph says nothing: such views only take part of the amplitude.
+            **dict.fromkeys(("contracted", "subtrees", "mean", "root"), shape.chain),
+            "contracted": shape.chain or not shape.identity_tokens,
             "places": not (shape.chain or shape.fixed_topology or shape.ordered),
             "inputs": not shape.features,
         }
@@ -143,21 +145,18 @@ class Views:
                     whole[part] = array
         return _with(graphs, [tuple(arrays) for arrays in found])
 
-    def among(self, graphs: DescribedGraphs) -> list[Array]:
-        """``[n, n]`` squared distances of each part, in double precision, as a fit needs them."""
-        exact = [
-            tuple(
-                array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays
-            )
-            for arrays in graphs.described
-        ]
-        precise = _with(graphs, exact)
-        return self.squared(precise, precise)
-
     def squared(self, left: DescribedGraphs, right: DescribedGraphs) -> list[Array]:
-        """``[N, n]`` squared distances between architectures, of each part."""
+        """``[N, n]`` float32 squared distances between architectures, of each part."""
         pairs = zip(self.by_name.values(), left.described, right.described, strict=True)
         return [part for view, one, other in pairs for part in view.squared(one, other)]
+
+    def exact(self, left: DescribedGraphs, right: DescribedGraphs) -> list[Array]:
+        """The same in double precision.
+
+        A fit needs it, and so does what follows from one with next to no noise: the kernel's sums
+        then nearly cancel.
+        """
+        return self.squared(_doubled(left), _doubled(right))
 
     def _with_inputs(self, graphs: DescribedGraphs, anew: bool) -> DescribedGraphs:
         """The same architectures with their extra inputs described, ``anew`` standardised too."""
@@ -183,6 +182,14 @@ def _parts(count: int) -> list[slice]:
 def _room(count: int, array: Array) -> Array:
     """For ``count`` architectures what ``array`` is for some."""
     return np.empty((count, *array.shape[1:]), dtype=array.dtype)
+
+
+def _doubled(graphs: DescribedGraphs) -> DescribedGraphs:
+    doubled = [
+        tuple(array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays)
+        for arrays in graphs.described
+    ]
+    return _with(graphs, doubled, graphs.features is graphs.inputs)
 
 
 def _with(graphs: Graphs, described: Sequence[Described], current: bool = True) -> DescribedGraphs:
