@@ -34,8 +34,8 @@ MAKE: dict[str, Callable[[int], SeveralBudgets]] = {
 POWERS = [*(Rung(str(3**power), 3.0**power / 81) for power in range(4)), Rung(None, 1.0)]
 
 
-def test_brackets_are_those_of_the_paper():
-    """Li et al. (JMLR 2018), table 1: R = 81, eta = 3."""
+def test_brackets_are_those_of_the_papers_formula():
+    """Li et al. (JMLR 2018), algorithm 1, of their example: R = 81, eta = 3."""
     found = [rung_sizes(rungs, first) for rungs, first in brackets(POWERS)]
     assert found == [[81, 27, 9, 3, 1], [34, 11, 3, 1], [15, 5, 1], [8, 2], [5]]
 

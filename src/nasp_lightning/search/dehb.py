@@ -5,7 +5,8 @@ Hyperparameter Optimization" (IJCAI 2021, arXiv 2105.09821), algorithm 1: a popu
 training budget; in the first bracket the best go up, as in Hyperband; in all others an architecture
 of a budget is a mutant of the best of the budget below, crossed with one of its own population,
 which it replaces if it is at least as good. An architecture is a point of the unit cube, whose
-axes are split evenly among the operations of a place (section 3's categorical parameters).
+axes are split evenly among the operations of a place. (The released code lets the best go up in
+the whole first round of brackets, and not in the first bracket alone.)
 
 Written here from the paper, not taken from the package ``dehb``: its release 0.1.2 asks for NumPy
 below 2, which has no wheels for Python 3.13, for Dask and PyArrow, writes files where it runs, and
