@@ -80,6 +80,16 @@ def ablation() -> Iterator[list[str]]:
             yield [*words, word]
 
 
+PROXIES = "epe_nas,fisher,flops,grad_norm,grasp,jacov,l2_norm,nwot,params,plain,snip,synflow,zen"
+
+
+def proxies() -> Iterator[list[str]]:
+    """Words of runs with thirteen zero-cost proxies: as a view, as a prior mean, and alone."""
+    for words in nb201(("78_all", "156_all"), predictors=("multiview",)):
+        for more in ([], ["predictor.trend=true"], ["predictor.views=[inputs]"]):
+            yield [*words, f"data.features=[{PROXIES}]", *more]
+
+
 def parts() -> dict[str, tuple[list[list[str]], int | None]]:
     """What there is to run, in order, with the number of seeds where it is not the default."""
     unseen = [*nb201(("78_all", "156_all", "469_all"), "cifar100")]
@@ -93,6 +103,7 @@ def parts() -> dict[str, tuple[list[list[str]], int | None]]:
         "large": ([*nb201(("781_all", "1563_all"))], None),
         "largest": ([*nb101(("4236_all",))], None),
         "ablation": ([*ablation()], 3),
+        "proxies": ([*proxies()], 5),
         "test100": ([*nb101(("424_test100",))], None),
     }
 

@@ -35,10 +35,14 @@ PUBLISHED = {
 ROW = dict[str, Any]
 
 
-def variant(predictor: dict[str, Any]) -> str:
-    """What a run's predictor lacks."""
+def variant(predictor: dict[str, Any], proxies: bool) -> str:
+    """What a run's predictor lacks, or has besides."""
     if not predictor["_target_"].endswith("MultiView"):
         return "plain"
+    if proxies:
+        alone = predictor["views"] == ["inputs"]
+        view = "13 proxies alone" if alone else "and 13 proxies"
+        return f"{view}, as a prior mean, too" if predictor["trend"] else view
     lacking = WHOLE - set(predictor["views"])
     names = {
         frozenset(): "",
@@ -49,6 +53,7 @@ def variant(predictor: dict[str, Any]) -> str:
         frozenset(WHOLE - {"features"}): "features alone",
         frozenset(WHOLE - {"subtrees"}): "subtrees alone",
         frozenset(WHOLE - {"mean", "root"}): "networks alone",
+        frozenset(WHOLE - {"inputs"}): "",
     }
     name = names[frozenset(lacking)]
     name = name if predictor["weighted"] else "equal weights of families"
@@ -65,7 +70,7 @@ def read(runs: Path) -> list[ROW]:
         known = config["predictor"]["_target_"].endswith(("MultiView", "GaussianProcess"))
         if not known or "calibration" not in results:
             continue
-        name = variant(config["predictor"])
+        name = variant(config["predictor"], config["data"]["features"] is not None)
         curve = file.parent / "reliability.json"
         row: ROW = {
             "benchmark": f"{config['benchmark']['name']} {results['dataset']}",
@@ -146,7 +151,7 @@ def ablation(groups: dict[tuple[Any, ...], dict[int, ROW]]) -> list[str]:
         ("nasbench101 cifar10", 100),
         ("nasbench101 cifar10", 424),
     ]
-    names = sorted({key[4] for key in groups if key[4]})
+    names = sorted({key[4] for key in groups if key[4] and "proxies" not in key[4]})
     if not names:
         return []
     lines = [
@@ -163,6 +168,22 @@ def ablation(groups: dict[tuple[Any, ...], dict[int, ROW]]) -> list[str]:
         title = {"": "multiview", "plain": "plain process"}.get(name, name)
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return lines
+
+
+def proxies(groups: dict[tuple[Any, ...], dict[int, ROW]]) -> list[str]:
+    """What thirteen zero-cost proxies bring, on the seeds that they have."""
+    names = sorted({key[4] for key in groups if "proxies" in key[4]})
+    sizes = (78, 156)
+    lines = ["| NAS-Bench-201, CIFAR-10 | 78 labels | 156 |", "| --- | ---: | ---: |"]
+    for name in ["", *names]:
+        cells = []
+        for size in sizes:
+            case = ("nasbench201 cifar10", size, "all", "multiview")
+            seeds = sorted(groups.get((*case, names[0]), {})) if names else []
+            runs = groups.get((*case, name), {})
+            cells.append(spread([runs[s]["kendall_tau"] for s in seeds if s in runs]))
+        lines.append(f"| multiview {name} | " + " | ".join(cells) + " |")
+    return lines if names else []
 
 
 def reliability_plot(groups: dict[tuple[Any, ...], dict[int, ROW]], path: Path) -> None:
@@ -217,6 +238,10 @@ def main() -> None:
         "## Ablation",
         "",
         *ablation(groups),
+        "",
+        "## Zero-cost proxies",
+        "",
+        *proxies(groups),
         "",
     ]
     (HERE / "measured.md").write_text("\n".join(parts), encoding="utf-8")

@@ -153,7 +153,7 @@ def main() -> None:
     file = HERE / "measured.csv"
     if len(sys.argv) > 1:
         rows = read(Path(sys.argv[1]))
-        write_text(file, csv_text(list(rows[0]), rows))
+        write_text(file, csv_text(list(rows[0]), (list(row.values()) for row in rows)))
     with open(file, newline="", encoding="utf-8") as stored:
         kept = list(csv.DictReader(stored))
     write_text(HERE / "measured.md", markdown(kept))
