@@ -93,8 +93,8 @@ def joint_improvement(draws: Array, best: Array, count: int) -> list[int]:
 def joint_upper_bound(draws: Array, pending: Array, kappa: float, count: int) -> list[int]:
     """Places of ``count`` architectures whose best upper bound is expected to be highest.
 
-    The bound of a draw f is ``μ + κ √(π / 2) |f - μ|``, whose mean for one architecture is the upper
-    confidence bound μ + κ σ (Wilson et al., 2018, appendix A).
+    The bound of a draw f is ``μ + κ √(π / 2) |f - μ|``, whose mean for one architecture is the
+    upper confidence bound μ + κ σ (Wilson et al., 2018, appendix A).
 
     Args:
         draws: ``[S, N]`` of what labels are about.
