@@ -57,14 +57,14 @@ for part in $parts; do
             done
             ;;
         unlisted)
-            for name in cifar10 cifar100 ImageNet16-120 macro; do
-                search $name unlisted $own search.listed=false search.labels=100 search.repeats=20
+            for name in cifar100 macro cifar10 ImageNet16-120; do
+                search $name unlisted $own search.listed=false search.labels=100 search.repeats=10
             done
             ;;
         fidelities)
             for name in cifar10 cifar100 ImageNet16-120; do
                 search $name fidelities search=multi_fidelity predictor=multiview search.labels=25 \
-                    search.repeats=50 'evaluator.fidelities={12:0.06}'
+                    search.repeats=30 'evaluator.fidelities={12:0.06}'
                 for rival in successive_halving hyperband dehb; do
                     search $name $rival search=$rival search.labels=50 search.repeats=50 \
                         'evaluator.fidelities={12:0.06}'
