@@ -17,6 +17,7 @@ from nasp_lightning.report.regret import summarise_searches
 from nasp_lightning.run.config import RunInfo
 from nasp_lightning.run.folder import config_hash
 from nasp_lightning.shipped import conf_dir
+from nasp_lightning.space.nasbench201 import NASBench201
 from tests.job.searches import CLASSICAL, config_of, make_words
 from tests.tiny import make_config, nasp, tiny_table, write_csv
 
@@ -66,8 +67,44 @@ def test_results_and_curves(search: str, tmp_path: Path, capsys: pytest.CaptureF
     assert "3 repeats of 30 labels" in printed
 
 
-def test_a_killed_run_goes_on_and_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    config, table = config_of("regularized_evolution"), tiny_table()
+def test_what_is_handed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ("predictor=multiview", "predictor.width=8", "search.initial=6", "search.batch=8")
+    config, table = config_of("bayesian_optimization", *words), tiny_table()
+    results = job.run(config, tmp_path, table)
+    with np.load(tmp_path / "curves.npz") as file:
+        curves = dict(file)
+    test = table.metrics["cifar10/test_accuracy/200"].astype(float).mean(axis=1)
+    best = test.max()
+    for rows, handed, oracle in zip(
+        curves["rows"], curves["recommended"], curves["oracle_regret"], strict=True
+    ):
+        assert set(handed[-1:]) <= set(rows)
+        assert oracle[-1] == pytest.approx(best - test[rows].max(), abs=1e-6)
+    last = test[curves["recommended"][:, -1]]
+    assert results["recommend"] == "posterior"
+    assert results["recommended_regret_mean"] == pytest.approx(best - last.mean(), abs=1e-6)
+    assert results["recommended_regret_at"]["30"]["mean"] == results["recommended_regret_mean"]
+    assert results["oracle_regret_mean"] <= results["recommended_regret_mean"]
+    texts = results["recommended_architectures"]
+    assert len(texts) == 3
+    assert results["recommended_architecture"] == texts[0]
+    codes, _ = NASBench201().from_string(texts[0])
+    assert (table.operations[curves["recommended"][0, -1]] == codes).all()
+    assert f"recommended by the first repeat: {texts[0]}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("regularized_evolution",),
+        ("bayesian_optimization", "predictor=multiview", "predictor.width=8", "search.batch=8"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_killed_run_goes_on_and_gives_the_same(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config, table = config_of(*words), tiny_table()
     whole = job.run(config, tmp_path / "whole", table)
     begun: list[int] = []
     write = job.write_repeat

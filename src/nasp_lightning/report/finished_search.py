@@ -41,7 +41,8 @@ def print_search(results: SearchResults, folder: Path) -> None:
     console.print(table)
     spread = found.best_found_std
     console.print(
-        f"mean test accuracy of what was found: {100 * found.best_found_mean:.2f}"
+        f"mean {results.test_metric.replace('_', ' ')} of what was found: "
+        f"{100 * found.best_found_mean:.2f}"
         + ("" if spread is None else f" ± {100 * spread:.2f}")
         + f" %; best reachable: {100 * results.best_reachable:.2f} %",
         highlight=False,
@@ -56,7 +57,10 @@ def print_search(results: SearchResults, folder: Path) -> None:
     if given.recommended_architecture is not None:
         which = "" if results.repeats == 1 else " by the first repeat"
         console.print(
-            f"recommended{which}: {given.recommended_architecture}", highlight=False, markup=False
+            f"recommended{which}: {given.recommended_architecture}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
     if found.training_seconds_mean is not None:
         hours = found.training_seconds_mean / 3600

@@ -178,7 +178,7 @@ def budgets(repeats: Sequence[Repeat], evaluator: TableEvaluator) -> Budgets:
     return Budgets(
         fidelities=dict(evaluator.fidelities),
         fidelity_metrics=dict(evaluator.lower_metrics),
-        fidelity_notes=str(notes) if notes else None,
+        fidelity_notes=_said(notes),
         fidelity_labels_mean=dict(zip(evaluator.fidelities, bought.tolist(), strict=True)),
         full_labels_mean=float(np.mean([len(repeat.rows) for repeat in repeats])),
         spent_mean=float(np.mean([repeat.spent for repeat in repeats])),
@@ -210,6 +210,12 @@ def recommended(curves: Curves, rule: str, evaluator: TableEvaluator) -> Recomme
         oracle_regret_mean=float(curves.oracle_regret[:, -1].mean()),
         oracle_regret_at=at(curves.oracle_regret),
     )
+
+
+def _said(notes: object) -> str | None:
+    """The source's notes, which may be several, in one text."""
+    several = notes if isinstance(notes, list | tuple) else [notes]
+    return "; ".join(map(str, several)) if notes else None
 
 
 def _deviation(values: Array) -> float | None:
