@@ -91,6 +91,11 @@ def test_what_is_handed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     codes, _ = NASBench201().from_string(texts[0])
     assert (table.operations[curves["recommended"][0, -1]] == codes).all()
     assert f"recommended by the first repeat: {texts[0]}" in capsys.readouterr().out
+    label, handed_over = summarise_searches(collect([tmp_path]).searches)
+    assert handed_over.name == f"{label.name}, recommended"
+    point = handed_over.at(30)
+    assert point is not None
+    assert point.regret_mean == pytest.approx(results["recommended_regret_mean"])
 
 
 @pytest.mark.parametrize(

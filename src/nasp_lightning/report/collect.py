@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,8 @@ class SearchRun:
             its first full label.
         best: ``[R, L]`` accuracy found, likewise.
         begin: labels from which on the curves are shown.
+        recommended: ``[R, L]`` regret of what would be handed over, where a rule of its own decides
+            that and not the best label; else None.
     """
 
     folder: Path
@@ -79,6 +81,15 @@ class SearchRun:
     regret: Array
     best: Array
     begin: int = 0
+    recommended: Array | None = None
+
+    @property
+    def handed_over(self) -> SearchRun | None:
+        """The same with curves of what would be handed over, where that is not the best label."""
+        if self.recommended is None:
+            return None
+        best = self.results.best_reachable - self.recommended
+        return replace(self, regret=self.recommended, best=best, recommended=None)
 
     def setting(self, name: str) -> int:
         """A whole number of the search's own settings, such as ``top_k``.
@@ -224,6 +235,9 @@ def _search(folder: Path, results: SearchResults) -> SearchRun:
     try:
         with np.load(folder / CURVES, allow_pickle=False) as file:
             regret, best = file["regret"].astype(float), file["best"].astype(float)
+            handed = None
+            if results.recommended.recommend == "posterior":
+                handed = file["recommended_regret"].astype(float)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise NaspError(f"{CURVES} is absent or damaged") from error
     if regret.ndim != 2 or not regret.size or regret.shape != best.shape:
@@ -232,7 +246,7 @@ def _search(folder: Path, results: SearchResults) -> SearchRun:
     if not known[-1]:
         raise NaspError(f"{CURVES} is absent or damaged")
     # With several training budgets, curves are shown from where every repeat has a full label.
-    return SearchRun(folder, results, regret, best, begin=int(known.argmax()))
+    return SearchRun(folder, results, regret, best, int(known.argmax()), handed)
 
 
 def _run_folders(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:

@@ -98,6 +98,10 @@ def summarise_searches(runs: Sequence[SearchRun]) -> list[Method]:
         members = list(group)
         results = members[0].results
         methods.append(Method(_name(results), results, tuple(_points(members))))
+        handed = [run.handed_over for run in members]
+        if given := [run for run in handed if run is not None]:
+            name = f"{_name(results)}, recommended"
+            methods.append(Method(name, results, tuple(_points(given))))
     named = [(*method.panel[:2], method.name) for method in methods]
     told_apart = [
         method
