@@ -54,10 +54,7 @@ class BANANAS(Search):
         self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
         self.candidates = whole("candidates", candidates, self.batch)
         self.parents, self.rate = whole("parents", parents), share("rate", rate)
-        if self.initial > self.labels:
-            raise NaspError(
-                f"search.initial={initial} is more than search.labels={labels}: choose fewer"
-            )
+        self.check_initial(self.initial)
 
     def run(
         self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None

@@ -108,6 +108,18 @@ class Search(ABC):
             raise NaspError(f"search.recommend={recommend}: choose " + " or ".join(RULES))
         self.recommend = recommend
 
+    def check_initial(self, initial: int) -> None:
+        """Refuse more labels before the first fit than there are in all.
+
+        Raises:
+            NaspError: with the remedy.
+        """
+        if initial > self.labels:
+            raise NaspError(
+                f"search.initial={initial} is more than search.labels={self.labels}: choose fewer "
+                "initial labels, or allow more in all"
+            )
+
     def check(self, evaluator: Evaluator) -> None:
         """Refuse what cannot be, before anything is read.
 

@@ -89,11 +89,7 @@ class BayesianOptimization(Search):
         self.proposals = whole("proposals", proposals, 100)
         self.acquisition = check_acquisition(acquisition)
         self.kappa, self.listed = float(kappa), listed
-        if self.initial > self.labels:
-            raise NaspError(
-                f"search.initial={initial} is more than search.labels={labels}: choose fewer "
-                "initial labels, or allow more in all"
-            )
+        self.check_initial(self.initial)
         if not kappa >= 0:
             raise NaspError(f"search.kappa={kappa}: it must not be negative")
 

@@ -58,10 +58,7 @@ class BONAS(Search):
         self.candidates = whole("candidates", candidates, self.batch)
         self.parents = whole("parents", parents)
         self.random_share, self.acquisition, self.kappa = random_share, acquisition, kappa
-        if self.initial > self.labels:
-            raise NaspError(
-                f"search.initial={initial} is more than search.labels={labels}: choose fewer"
-            )
+        self.check_initial(self.initial)
         if not 0 <= random_share <= 1:
             raise NaspError(f"search.random_share={random_share}: it must lie between 0 and 1")
         check_acquisition(acquisition, ACQUISITIONS)

@@ -48,10 +48,7 @@ class Guided(Search):
         super().__init__(labels)
         self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
         self.evolution, self.front_share = evolution, share("front_share", front_share)
-        if self.initial > self.labels:
-            raise NaspError(
-                f"search.initial={initial} is more than search.labels={labels}: choose fewer"
-            )
+        self.check_initial(self.initial)
         if evolution.needs_predictor:
             raise NaspError(
                 f"search.evolution={type(evolution).__name__} fits a predictor of its own: choose "

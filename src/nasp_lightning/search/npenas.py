@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 
 from nasp_lightning.array import Array
-from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, share, whole
 from nasp_lightning.search.part.mutants import Found, add_mutants, best_labelled, fill
@@ -51,10 +50,7 @@ class NPENAS(Search):
         self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
         self.parents, self.mutants = whole("parents", parents), whole("mutants", mutants)
         self.rate = share("rate", rate)
-        if self.initial > self.labels:
-            raise NaspError(
-                f"search.initial={initial} is more than search.labels={labels}: choose fewer"
-            )
+        self.check_initial(self.initial)
 
     def run(
         self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None

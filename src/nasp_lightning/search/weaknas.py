@@ -15,7 +15,6 @@ import numpy as np
 from nasp_lightning.array import Array
 from nasp_lightning.data.choosing import choose_top
 from nasp_lightning.data.split import Indices
-from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Evaluator
 from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, whole
 from nasp_lightning.search.part.mutants import Found, add_mutants, best_labelled, fill
@@ -54,10 +53,7 @@ class WeakNAS(Search):
         super().__init__(labels)
         self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
         self.top, self.pool = whole("top", top), whole("pool", pool)
-        if self.initial > self.labels:
-            raise NaspError(
-                f"search.initial={initial} is more than search.labels={labels}: choose fewer"
-            )
+        self.check_initial(self.initial)
 
     def check(self, evaluator: Evaluator) -> None:
         """Refuse a pool below the batch, too."""
