@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import importlib
 import importlib.util
 import re
@@ -219,12 +220,26 @@ def test_the_readme_is_short() -> None:
     assert len(read(README).splitlines()) <= MOST_LINES
 
 
-def test_tables_are_those_of_the_measured_files() -> None:
-    spec = importlib.util.spec_from_file_location("ranking", ROOT / "docs/figures/ranking.py")
+def script(path: str) -> Any:
+    """A script of the repository, as a module."""
+    spec = importlib.util.spec_from_file_location("script", ROOT / path)
     assert spec is not None
     assert spec.loader is not None
-    ranking = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(ranking)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def test_the_searches_table_is_that_of_the_measured_file() -> None:
+    table = script("experiments/search/table.py")
+    with open(ROOT / "experiments/search/measured.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert table.readme_table(rows) in read(README), "run python experiments/search/table.py"
+    assert table.markdown(rows) == read(ROOT / "experiments/search/measured.md")
+
+
+def test_tables_are_those_of_the_measured_files() -> None:
+    ranking = script("docs/figures/ranking.py")
     for page, published in ((README, False), (ROOT / "docs" / "measured.md", True)):
         assert ranking.table(published) in read(page), "run python docs/figures/ranking.py"
         assert ranking.with_table(read(page), ranking.table(published)) == read(page)
