@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +172,8 @@ class SearchJob(Job[SearchResults]):
             surrogate.restart()
         began = time.perf_counter()
         rng = np.random.default_rng(self.info.seed * MOST_REPEATS + number)
-        extras = self.strategy.run(evaluator, rng, surrogate)
+        with _few_threads(self.info.threads, surrogate):
+            extras = self.strategy.run(evaluator, rng, surrogate)
         if surrogate is not None:
             extras = {**extras, CODES: np.array(surrogate.data.queried_codes)}
         lower = evaluator.fidelities
@@ -195,6 +197,18 @@ class SearchJob(Job[SearchResults]):
     def tell(self, results: SearchResults) -> None:
         """Print what was found beside what random search would have found in expectation."""
         print_search(results, self.folder)
+
+
+def _few_threads(
+    threads: int | None, surrogate: TableSurrogate | None
+) -> AbstractContextManager[object]:
+    """One thread for NumPy's products: a classical predictor's are small, more take longer."""
+    if surrogate is None or surrogate.neural:
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(threads or 1, user_api="blas")
+    return limits
 
 
 def search_hashes(info: RunInfo) -> tuple[str, str]:
