@@ -140,7 +140,7 @@ def test_extra_inputs_help_as_a_view_and_as_a_prior_mean(trend: bool) -> None:
 
 def test_a_prior_mean_needs_inputs() -> None:
     graphs, labels = problem(30)
-    with pytest.raises(NaspError, match=r"predictor.trend=true is a prior mean in extra inputs"):
+    with pytest.raises(NaspError, match=r"no extra inputs: set data.features"):
         fitted(labels[:20], graphs, trend=True)
 
 

@@ -87,7 +87,7 @@ def test_no_lower_label_is_what_is_found():
     [
         ({}, {}, r"search=multi_fidelity needs a lower .*evaluator.fidelities=\{12: 0.06\}"),
         ({"lower": 0.01}, {10: COST}, "search.lower=0.01 of search.labels=50 is too little"),
-        ({"lower": 0.9, "initial": 9}, {10: COST}, "are more than search.labels=50"),
+        ({"lower": 0.9, "initial": 9}, {10: COST}, r"cost 54, more than search.labels=50"),
     ],
 )
 def test_plans_that_cannot_be(settings: Any, fidelities: Any, message: str):

@@ -14,13 +14,14 @@ import numpy as np
 from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Candidate, Evaluator
-from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, share, whole
+from nasp_lightning.search.base import Surrogate, share, whole
 from nasp_lightning.search.part.mutants import Found, add_mutants, best_labelled, fill
+from nasp_lightning.search.part.rounds import Rounds, best_of
 
 PATIENCE = 5  # times as many parents at most, where the mutants of the best are too few
 
 
-class BANANAS(Search):
+class BANANAS(Rounds):
     """Rounds of: fit on all labels, mutate the best, evaluate the best of a draw for each mutant.
 
     A candidate's draw is normal with the predictor's mean and standard deviation, and independent
@@ -38,7 +39,6 @@ class BANANAS(Search):
         NaspError: if a setting cannot be, or the initial labels exceed all.
     """
 
-    needs_predictor: ClassVar[bool] = True
     needs_posterior: ClassVar[bool] = True
 
     def __init__(
@@ -50,27 +50,16 @@ class BANANAS(Search):
         parents: int = 1,
         rate: float = 0.25,
     ) -> None:
-        super().__init__(labels)
-        self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
+        super().__init__(labels, initial, batch)
         self.candidates = whole("candidates", candidates, self.batch)
         self.parents, self.rate = whole("parents", parents), share("rate", rate)
-        self.check_initial(self.initial)
 
-    def run(
-        self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None
-    ) -> dict[str, Array]:
-        """Optimize until the labels are spent."""
-        self.check(evaluator)
-        surrogate = need(surrogate)
-        evaluator.evaluate(evaluator.sample(rng, self.initial))
-        while (left := self.labels - evaluator.labels_used) > 0:
-            fit_labelled(surrogate, evaluator, rng)
-            proposed = self.propose(evaluator, rng, min(self.batch, left))
-            mean, deviation = surrogate.posterior(proposed)
-            drawn = thompson(mean, deviation, rng)
-            best = np.argsort(-drawn, kind="stable")[: min(self.batch, left)]
-            evaluator.evaluate([proposed[place] for place in best])
-        return {}
+    def choose(
+        self, evaluator: Evaluator, surrogate: Surrogate, rng: np.random.Generator, count: int
+    ) -> list[Candidate]:
+        """The mutants of the best draws."""
+        proposed = self.propose(evaluator, rng, count)
+        return best_of(proposed, thompson(*surrogate.posterior(proposed), rng), count)
 
     def propose(
         self, evaluator: Evaluator, rng: np.random.Generator, least: int

@@ -108,18 +108,6 @@ class Search(ABC):
             raise NaspError(f"search.recommend={recommend}: choose " + " or ".join(RULES))
         self.recommend = recommend
 
-    def check_initial(self, initial: int) -> None:
-        """Refuse more labels before the first fit than there are in all.
-
-        Raises:
-            NaspError: with the remedy.
-        """
-        if initial > self.labels:
-            raise NaspError(
-                f"search.initial={initial} is more than search.labels={self.labels}: choose fewer "
-                "initial labels, or allow more in all"
-            )
-
     def check(self, evaluator: Evaluator) -> None:
         """Refuse what cannot be, before anything is read.
 
@@ -163,12 +151,10 @@ class Search(ABC):
 
     def recommendation(self, evaluator: Evaluator, surrogate: Surrogate) -> int:
         """Position in the history of what is handed over, by a surrogate that was fitted."""
-        good = usable(evaluator)
-        values = evaluator.accuracies[good]
+        items, values = usable_labels(evaluator)
         if self.recommend == "posterior":
-            history = evaluator.history
-            values = surrogate.score([history[row] for row in good])
-        return int(good[np.argmax(values)])
+            values = surrogate.score(items)
+        return int(usable(evaluator)[np.argmax(values)])
 
 
 def whole(name: str, value: object, least: int = 1) -> int:
@@ -209,6 +195,12 @@ def usable(evaluator: Evaluator) -> Array:
     return np.flatnonzero(np.isfinite(accuracies) & (accuracies >= floor))
 
 
+def usable_labels(evaluator: Evaluator) -> tuple[list[Candidate], Array]:
+    """Those architectures, and their accuracies ``[n]``."""
+    history, good = evaluator.history, usable(evaluator)
+    return [history[row] for row in good], evaluator.accuracies[good]
+
+
 def fit_labelled(
     surrogate: Surrogate, evaluator: Evaluator, rng: np.random.Generator, further: bool = False
 ) -> None:
@@ -223,15 +215,14 @@ def fit_labelled(
     Raises:
         NaspError: if fewer than two architectures are left.
     """
-    good = usable(evaluator)
-    if len(good) < 2:
+    items, accuracies = usable_labels(evaluator)
+    if len(items) < 2:
         raise NaspError(
-            f"{len(good)} of {evaluator.labels_used} labelled architectures can be fitted: a "
+            f"{len(items)} of {evaluator.labels_used} labelled architectures can be fitted: a "
             "predictor needs two; raise the number of initial labels"
         )
-    history = evaluator.history
     fit = surrogate.refit if further else surrogate.fit
-    fit([history[row] for row in good], evaluator.accuracies[good], int(rng.integers(2**31)))
+    fit(items, accuracies, int(rng.integers(2**31)))
 
 
 def fresh_mutant(

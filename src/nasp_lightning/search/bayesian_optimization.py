@@ -14,7 +14,7 @@ its processes know no graphs and would have to be wrapped around ours.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -24,11 +24,11 @@ from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.search.base import (
     RECOMMENDED,
-    Search,
     Surrogate,
     fit_labelled,
     need,
     usable,
+    usable_labels,
     whole,
 )
 from nasp_lightning.search.part.acquisition import (
@@ -39,9 +39,10 @@ from nasp_lightning.search.part.acquisition import (
     thompson,
 )
 from nasp_lightning.search.part.proposals import evolve
+from nasp_lightning.search.part.rounds import Rounds
 
 
-class BayesianOptimization(Search):
+class BayesianOptimization(Rounds):
     """Rounds of: fit on all labels, score, choose a batch jointly, evaluate it.
 
     Args:
@@ -65,7 +66,6 @@ class BayesianOptimization(Search):
         NaspError: if a setting cannot be.
     """
 
-    needs_predictor: ClassVar[bool] = True
     needs_posterior: ClassVar[bool] = True
 
     def __init__(
@@ -82,14 +82,12 @@ class BayesianOptimization(Search):
         proposals: int = 5000,
         recommend: str = "posterior",
     ) -> None:
-        super().__init__(labels, recommend)
-        self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
+        super().__init__(labels, initial, batch, recommend)
         self.pending = whole("pending", pending, 0)
         self.shortlist, self.draws = whole("shortlist", shortlist, 2), whole("draws", draws, 2)
         self.proposals = whole("proposals", proposals, 100)
         self.acquisition = check_acquisition(acquisition)
         self.kappa, self.listed = float(kappa), listed
-        self.check_initial(self.initial)
         if not kappa >= 0:
             raise NaspError(f"search.kappa={kappa}: it must not be negative")
 
@@ -139,12 +137,20 @@ class BayesianOptimization(Search):
             NaspError: if no architecture is left.
         """
         besides = {item.key for item in (*evaluator.history, *pending)}
-        best = float(evaluator.accuracies[usable(evaluator)].max())
+        items, accuracies = usable_labels(evaluator)
+        best = float(accuracies.max())
         if self.acquisition == "noisy_expected_improvement":
-            best = float(surrogate.signal(evaluator.history)[0].max())
+            best = float(surrogate.signal(items)[0].max())
         listed = evaluator.everything if self.listed else None
         if listed is None:
-            short = self._evolved(evaluator, surrogate, rng, besides, best)
+            short = evolve(
+                evaluator,
+                rng,
+                lambda proposed: self._worth(surrogate, proposed, best),
+                self.proposals,
+                self.shortlist,
+                besides,
+            )
         else:
             worth = self._worth(surrogate, listed, best)
             worth[[item.key in besides for item in listed]] = -np.inf
@@ -157,24 +163,6 @@ class BayesianOptimization(Search):
             )
         places = self._joint(evaluator, surrogate, rng, short, list(pending), count)
         return [short[place] for place in places]
-
-    def _evolved(
-        self,
-        evaluator: Evaluator,
-        surrogate: Surrogate,
-        rng: np.random.Generator,
-        besides: set[Hashable],
-        best: float,
-    ) -> list[Candidate]:
-        """A shortlist of proposals."""
-        return evolve(
-            evaluator,
-            rng,
-            lambda proposed: self._worth(surrogate, proposed, best),
-            self.proposals,
-            self.shortlist,
-            besides,
-        )
 
     def _worth(self, surrogate: Surrogate, items: Sequence[Candidate], best: float) -> Array:
         """``[N]`` what each architecture promises by itself."""
@@ -201,16 +189,15 @@ class BayesianOptimization(Search):
     ) -> list[int]:
         """Places in the shortlist of the batch, chosen by joint draws."""
         noisy = self.acquisition == "noisy_expected_improvement"
-        known = pending + (evaluator.history if noisy else [])
+        items, accuracies = usable_labels(evaluator)
+        known = pending + (items if noisy else [])
         drawn = surrogate.draws([*short, *known], self.draws, rng)
         values, others = drawn[:, : len(short)], drawn[:, len(short) :]
         if self.acquisition == "thompson_sampling":
             return thompson(values, count)
         if self.acquisition == "upper_confidence_bound":
             return joint_upper_bound(values, others, self.kappa, count)
-        best = np.full(len(drawn), -np.inf)
-        if not noisy:
-            best[:] = evaluator.accuracies[usable(evaluator)].max()
+        best = np.full(len(drawn), -np.inf if noisy else accuracies.max())
         if others.shape[1]:
             best = np.maximum(best, others.max(1))
         return joint_improvement(values, best, count)

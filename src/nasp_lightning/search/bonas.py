@@ -13,16 +13,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Candidate, Evaluator
-from nasp_lightning.search.base import Search, Surrogate, fit_labelled, fresh_mutant, need, whole
+from nasp_lightning.search.base import (
+    Surrogate,
+    fresh_mutant,
+    usable_labels,
+    whole,
+)
 from nasp_lightning.search.part.acquisition import check_acquisition, expected_improvement
+from nasp_lightning.search.part.mutants import best_labelled
+from nasp_lightning.search.part.rounds import Rounds, best_of
 
 ACQUISITIONS = ("expected_improvement", "upper_confidence_bound")  # the others are joint
 
 
-class BONAS(Search):
+class BONAS(Rounds):
     """Rounds of: fit on all labels, propose, evaluate the ``batch`` of the highest acquisition.
 
     Args:
@@ -39,7 +45,6 @@ class BONAS(Search):
         NaspError: if a setting cannot be, or the initial labels exceed all.
     """
 
-    needs_predictor: ClassVar[bool] = True
     needs_posterior: ClassVar[bool] = True
 
     def __init__(
@@ -53,42 +58,30 @@ class BONAS(Search):
         acquisition: str = "expected_improvement",
         kappa: float = 0.5,
     ) -> None:
-        super().__init__(labels)
-        self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
+        super().__init__(labels, initial, batch)
         self.candidates = whole("candidates", candidates, self.batch)
         self.parents = whole("parents", parents)
         self.random_share, self.acquisition, self.kappa = random_share, acquisition, kappa
-        self.check_initial(self.initial)
         if not 0 <= random_share <= 1:
             raise NaspError(f"search.random_share={random_share}: it must lie between 0 and 1")
         check_acquisition(acquisition, ACQUISITIONS)
 
-    def run(
-        self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None
-    ) -> dict[str, Array]:
-        """Optimize until the labels are spent."""
-        self.check(evaluator)
-        surrogate = need(surrogate)
-        evaluator.evaluate(evaluator.sample(rng, self.initial))
-        while (left := self.labels - evaluator.labels_used) > 0:
-            fit_labelled(surrogate, evaluator, rng)
-            proposed = self.propose(evaluator, rng)
-            mean, deviation = surrogate.posterior(proposed)
-            if self.acquisition == "expected_improvement":
-                gain = expected_improvement(mean, deviation, float(evaluator.accuracies.max()))
-            else:
-                gain = mean + self.kappa * deviation
-            best = np.argsort(-gain, kind="stable")[: min(self.batch, left)]
-            evaluator.evaluate([proposed[number] for number in best])
-        return {}
+    def choose(
+        self, evaluator: Evaluator, surrogate: Surrogate, rng: np.random.Generator, count: int
+    ) -> list[Candidate]:
+        """The proposals of the highest acquisition."""
+        proposed = self.propose(evaluator, rng)
+        mean, deviation = surrogate.posterior(proposed)
+        if self.acquisition == "expected_improvement":
+            best = float(usable_labels(evaluator)[1].max())
+            return best_of(proposed, expected_improvement(mean, deviation, best), count)
+        return best_of(proposed, mean + self.kappa * deviation, count)
 
     def propose(self, evaluator: Evaluator, rng: np.random.Generator) -> list[Candidate]:
         """Distinct candidates that were not evaluated: mutants of the best, and some at random."""
-        history, accuracies = evaluator.history, evaluator.accuracies
-        top = np.argsort(-accuracies, kind="stable")[: self.parents]
-        parents = [history[row] for row in top]
-        left = len(history) if evaluator.size is None else evaluator.size - len(history)
-        wanted = self.candidates if evaluator.size is None else min(self.candidates, left)
+        parents, wanted = best_labelled(evaluator, self.parents), self.candidates
+        if evaluator.size is not None:
+            wanted = min(wanted, evaluator.size - evaluator.labels_used)
         found: dict[object, Candidate] = {}
         for item in evaluator.sample(rng, round(self.random_share * wanted)):
             found[item.key] = item

@@ -9,18 +9,17 @@ proposes, which makes the most of few (Wu et al., "Stronger NAS with Weaker Pred
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
-from nasp_lightning.array import Array
 from nasp_lightning.error import NaspError
 from nasp_lightning.evaluator.base import Candidate, Evaluator
 from nasp_lightning.evaluator.part.predictor import PredictorEvaluator
-from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, share, whole
+from nasp_lightning.search.base import Search, Surrogate, share
+from nasp_lightning.search.part.mutants import Found, fill
+from nasp_lightning.search.part.rounds import Rounds
 
 
-class Guided(Search):
+class Guided(Rounds):
     """Spends ``labels`` labels: ``initial`` random ones, then ``batch`` proposals after each fit.
 
     Args:
@@ -35,8 +34,6 @@ class Guided(Search):
         NaspError: if a setting cannot be, or the initial labels exceed all.
     """
 
-    needs_predictor: ClassVar[bool] = True
-
     def __init__(
         self,
         evolution: Search,
@@ -45,37 +42,22 @@ class Guided(Search):
         batch: int = 10,
         front_share: float = 0.0,
     ) -> None:
-        super().__init__(labels)
-        self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
+        super().__init__(labels, initial, batch)
         self.evolution, self.front_share = evolution, share("front_share", front_share)
-        self.check_initial(self.initial)
         if evolution.needs_predictor:
             raise NaspError(
                 f"search.evolution={type(evolution).__name__} fits a predictor of its own: choose "
                 "spos or nsga2"
             )
 
-    def run(
-        self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None
-    ) -> dict[str, Array]:
-        """Label, fit, propose until the labels are spent.
-
-        Returns:
-            ``rounds``: ``[1]``, how often the predictor was fitted.
-        """
-        self.check(evaluator)
-        surrogate = need(surrogate)
-        evaluator.evaluate(evaluator.sample(rng, self.initial))
-        rounds = 0
-        while (left := self.labels - evaluator.labels_used) > 0:
-            fit_labelled(surrogate, evaluator, rng)
-            rounds += 1
-            count = min(self.batch, left)
-            chosen = propose(evaluator, rng, surrogate, self.evolution, count, self.front_share)
-            evaluator.evaluate(chosen)
-            if len(chosen) < count:  # the evolution found no more
-                evaluator.evaluate(evaluator.sample(rng, count - len(chosen)))
-        return {"rounds": np.array([rounds])}
+    def choose(
+        self, evaluator: Evaluator, surrogate: Surrogate, rng: np.random.Generator, count: int
+    ) -> list[Candidate]:
+        """What the evolution proposes, and random ones where it found no more."""
+        chosen = propose(evaluator, rng, surrogate, self.evolution, count, self.front_share)
+        found: Found = {item.key: item for item in chosen}
+        fill(found, evaluator, rng, count)
+        return list(found.values())
 
 
 def propose(

@@ -29,7 +29,7 @@ from nasp_lightning.search.base import (
     Surrogate,
     need,
     share,
-    usable,
+    usable_labels,
     whole,
 )
 from nasp_lightning.search.part.acquisition import joint_improvement, log_expected_improvement
@@ -85,17 +85,19 @@ class MultiFidelity(Search):
                 "as evaluator.fidelities={12: 0.06}; with one budget, set "
                 "search=bayesian_optimization"
             )
-        cheapest = next(iter(evaluator.fidelities.values()))
+        cheapest, *further = evaluator.fidelities.values()
         if self.lower * self.labels < 2 * self.initial * cheapest:
             raise NaspError(
                 f"search.lower={self.lower} of search.labels={self.labels} is too little for "
                 f"{2 * self.initial} labels at the lowest budget, which cost {cheapest} each: "
                 "raise search.lower"
             )
-        if self.lower * self.labels + self.initial > self.labels:
+        begins = self.lower * self.labels + self.initial * (1 + sum(further))
+        if begins > self.labels:
             raise NaspError(
-                f"search.lower={self.lower} and search.initial={self.initial} are more than "
-                f"search.labels={self.labels}: lower one of them"
+                f"search.lower={self.lower} and search.initial={self.initial}, at every budget but "
+                f"the lowest, cost {begins:g}, more than search.labels={self.labels}: lower one of "
+                "them"
             )
 
     def run(
@@ -139,8 +141,7 @@ class MultiFidelity(Search):
             items, accuracies = evaluator.lower_history(name)
             good = np.flatnonzero(np.isfinite(accuracies))
             levels.append(([items[place] for place in good], accuracies[good]))
-        history, good = evaluator.history, usable(evaluator)
-        levels.append(([history[place] for place in good], evaluator.accuracies[good]))
+        levels.append(usable_labels(evaluator))
         if min(len(items) for items, _ in levels) < 2:
             raise NaspError(
                 "fewer than two trainings of a budget did not fail: raise search.initial"
@@ -157,7 +158,7 @@ class MultiFidelity(Search):
         """The next labels; False where no label equivalents, or architectures, are left."""
         left = self.labels - evaluator.spent + 1e-9
         belief = surrogate.belief(listed)
-        best = float(evaluator.accuracies[usable(evaluator)].max())
+        best = float(usable_labels(evaluator)[1].max())
         worth = log_expected_improvement(belief.mean, belief.deviation, best)
         labelled = np.array([evaluator.known(item) for item in listed])
         full = np.where(labelled, -np.inf, worth)

@@ -7,20 +7,18 @@ gives some mutants, and the best predicted of all mutants are evaluated and join
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
-from nasp_lightning.array import Array
 from nasp_lightning.evaluator.base import Candidate, Evaluator
-from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, share, whole
+from nasp_lightning.search.base import Surrogate, share, whole
 from nasp_lightning.search.part.mutants import Found, add_mutants, best_labelled, fill
 from nasp_lightning.search.part.pool import finite_scores
+from nasp_lightning.search.part.rounds import Rounds, best_of
 
 TRIES = 5  # mutations for each mutant that is wanted: many have a label already
 
 
-class NPENAS(Search):
+class NPENAS(Rounds):
     """Rounds of: fit on all labels, mutate the best, evaluate the ``batch`` best predicted.
 
     Args:
@@ -35,8 +33,6 @@ class NPENAS(Search):
         NaspError: if a setting cannot be, or the initial labels exceed all.
     """
 
-    needs_predictor: ClassVar[bool] = True
-
     def __init__(
         self,
         labels: int = 200,
@@ -46,26 +42,16 @@ class NPENAS(Search):
         mutants: int = 10,
         rate: float = 0.25,
     ) -> None:
-        super().__init__(labels)
-        self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
+        super().__init__(labels, initial, batch)
         self.parents, self.mutants = whole("parents", parents), whole("mutants", mutants)
         self.rate = share("rate", rate)
-        self.check_initial(self.initial)
 
-    def run(
-        self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None
-    ) -> dict[str, Array]:
-        """Evolve until the labels are spent."""
-        self.check(evaluator)
-        surrogate = need(surrogate)
-        evaluator.evaluate(evaluator.sample(rng, self.initial))
-        while (left := self.labels - evaluator.labels_used) > 0:
-            fit_labelled(surrogate, evaluator, rng)
-            proposed = self.propose(evaluator, rng, min(self.batch, left))
-            scores = finite_scores(surrogate.score, proposed)
-            best = np.argsort(-scores, kind="stable")[: min(self.batch, left)]
-            evaluator.evaluate([proposed[place] for place in best])
-        return {}
+    def choose(
+        self, evaluator: Evaluator, surrogate: Surrogate, rng: np.random.Generator, count: int
+    ) -> list[Candidate]:
+        """The best predicted of all mutants."""
+        proposed = self.propose(evaluator, rng, count)
+        return best_of(proposed, finite_scores(surrogate.score, proposed), count)
 
     def propose(
         self, evaluator: Evaluator, rng: np.random.Generator, least: int

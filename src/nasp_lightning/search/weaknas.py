@@ -8,23 +8,21 @@ at random and evaluated.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
-from nasp_lightning.array import Array
 from nasp_lightning.data.choosing import choose_top
 from nasp_lightning.data.split import Indices
-from nasp_lightning.evaluator.base import Evaluator
-from nasp_lightning.search.base import Search, Surrogate, fit_labelled, need, whole
+from nasp_lightning.evaluator.base import Candidate, Evaluator
+from nasp_lightning.search.base import Surrogate, whole
 from nasp_lightning.search.part.mutants import Found, add_mutants, best_labelled, fill
 from nasp_lightning.search.part.pool import Pool, check_size, finite_scores
+from nasp_lightning.search.part.rounds import Rounds
 
 PARENTS = 10  # the best, whose mutants are proposed in a space that cannot be listed
 RATE = 0.25  # of a place to change in these
 
 
-class WeakNAS(Search):
+class WeakNAS(Rounds):
     """Rounds of: fit on all labels, rank the space, evaluate ``batch`` of its ``top``.
 
     Args:
@@ -40,8 +38,6 @@ class WeakNAS(Search):
         NaspError: if a setting cannot be, or the initial labels exceed all.
     """
 
-    needs_predictor: ClassVar[bool] = True
-
     def __init__(
         self,
         labels: int = 200,
@@ -50,33 +46,24 @@ class WeakNAS(Search):
         top: int = 100,
         pool: int = 10_000,
     ) -> None:
-        super().__init__(labels)
-        self.initial, self.batch = whole("initial", initial, 2), whole("batch", batch)
+        super().__init__(labels, initial, batch)
         self.top, self.pool = whole("top", top), whole("pool", pool)
-        self.check_initial(self.initial)
 
     def check(self, evaluator: Evaluator) -> None:
         """Refuse a pool below the batch, too."""
         super().check(evaluator)
         check_size(evaluator, self.pool, self.batch)
 
-    def run(
-        self, evaluator: Evaluator, rng: np.random.Generator, surrogate: Surrogate | None = None
-    ) -> dict[str, Array]:
-        """Refine until the labels are spent."""
-        self.check(evaluator)
-        surrogate = need(surrogate)
-        listed = None if evaluator.everything is None else Pool(evaluator.everything)
-        evaluator.evaluate(evaluator.sample(rng, self.initial))
-        while (left := self.labels - evaluator.labels_used) > 0:
-            fit_labelled(surrogate, evaluator, rng)
-            pool = self._proposed(evaluator, rng) if listed is None else listed
-            order = rng.permutation(len(pool))  # ties in the scores are broken at random
-            scores = finite_scores(surrogate.score, pool.items)
-            order = order[np.argsort(-scores[order], kind="stable")]
-            labelled, count = pool.labelled(evaluator), min(self.batch, left)
-            evaluator.evaluate(pool.at(choose_of_top(order, labelled, self.top, count, rng)))
-        return {}
+    def choose(
+        self, evaluator: Evaluator, surrogate: Surrogate, rng: np.random.Generator, count: int
+    ) -> list[Candidate]:
+        """A draw of the top of the ranking."""
+        listed = evaluator.everything
+        pool = self._proposed(evaluator, rng) if listed is None else Pool(listed)
+        order = rng.permutation(len(pool))  # ties in the scores are broken at random
+        scores = finite_scores(surrogate.score, pool.items)
+        order = order[np.argsort(-scores[order], kind="stable")]
+        return pool.at(choose_of_top(order, pool.labelled(evaluator), self.top, count, rng))
 
     def _proposed(self, evaluator: Evaluator, rng: np.random.Generator) -> Pool:
         found: Found = {}

@@ -26,7 +26,7 @@ from nasp_lightning.run.process import set_threads
 from nasp_lightning.search.base import Belief
 from nasp_lightning.space.base import Graphs, Space
 from nasp_lightning.study.settings import StudySettings
-from nasp_lightning.study.surrogate import TableSurrogate
+from nasp_lightning.study.surrogate import TableSurrogate, members
 
 LEAST = 1e-12  # of a variance
 
@@ -94,7 +94,7 @@ class TableLevels(TableSurrogate):
         The next budget's mean is taken at the lower one's mean and a deviation on either side.
         """
         rows = rows_of(architectures)
-        parts = [self._part(pool, rows) for pool in self._pools]
+        parts = [members(pool, rows) for pool in self._pools]
         mean, deviation = self._signal(0, parts[0])
         certainty = [self._certainty(0, parts[0], deviation)]
         correlation: list[Array] = []
@@ -130,10 +130,6 @@ class TableLevels(TableSurrogate):
                 "predictor=multiview or predictor=gaussian_process"
             )
         return link
-
-    def _part(self, pool: Graphs, rows: Array) -> Graphs:
-        whole = len(rows) == len(pool) and bool((np.diff(rows) == 1).all())
-        return pool if whole else pool[torch.from_numpy(rows)]
 
     def _signal(self, number: int, graphs: Graphs) -> tuple[Array, Array]:
         """Mean and deviation ``[N]`` of normalised labels, their noise left out."""

@@ -171,11 +171,7 @@ class TableSurrogate:
     def _graphs(self, rows: Array) -> Graphs:
         """Rows of the space with the codes that they are asked for."""
         self.data.need(rows)
-        if self._pool is None:
-            return self.data.graphs[torch.from_numpy(rows)]
-        if len(rows) == len(self._pool) and (np.diff(rows) == 1).all():
-            return self._pool  # all of it, in its order
-        return self._pool[torch.from_numpy(rows)]
+        return members(self.data.graphs if self._pool is None else self._pool, rows)
 
     def _new_predictor(self) -> GradientPredictor | ClassicalPredictor:
         return new_predictor(self.settings.predictor, self.data)
@@ -190,3 +186,9 @@ class TableSurrogate:
         device = trainer.strategy.root_device
         self.device, data.graphs = device, data.graphs.to("cpu")
         predictor.to(device).fit_posterior(data.graphs[indices].to(device), labels.to(device))
+
+
+def members(graphs: Graphs, rows: Array) -> Graphs:
+    """The architectures of rows; all of them, in their order, are ``graphs`` itself."""
+    whole = len(rows) == len(graphs) and bool((np.diff(rows) == 1).all())
+    return graphs if whole else graphs[torch.from_numpy(rows)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nasp_lightning.array import Array
-from nasp_lightning.error import NaspError
+from nasp_lightning.predictor.multiview.view import extra_inputs
 from nasp_lightning.space.base import Graphs
 
 
@@ -31,7 +31,7 @@ class Trend:
     def __init__(self, graphs: Graphs, targets: Array) -> None:
         from sklearn.linear_model import BayesianRidge
 
-        inputs = inputs_of(graphs)
+        inputs = extra_inputs(graphs)
         self._centre, deviation = inputs.mean(0), inputs.std(0)
         self._deviation = np.where(deviation > 1e-9, deviation, 1.0)
         self._ridge = BayesianRidge().fit(self._standardised(inputs), targets)
@@ -41,22 +41,8 @@ class Trend:
 
     def of(self, graphs: Graphs) -> Array:
         """``[N]`` the trend of any architectures."""
-        return np.asarray(self._ridge.predict(self._standardised(inputs_of(graphs))))
+        return np.asarray(self._ridge.predict(self._standardised(extra_inputs(graphs))))
 
     def _standardised(self, inputs: Array) -> Array:
         standardised: Array = (inputs - self._centre) / self._deviation
         return standardised
-
-
-def inputs_of(graphs: Graphs) -> Array:
-    """``[N, F]`` float64 extra inputs.
-
-    Raises:
-        NaspError: if there are none.
-    """
-    if graphs.features is None:
-        raise NaspError(
-            "predictor.trend=true is a prior mean in extra inputs, and there are none: set "
-            "data.features=[…], or predictor.trend=false"
-        )
-    return np.asarray(graphs.features.double().cpu().numpy())

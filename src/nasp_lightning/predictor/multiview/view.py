@@ -98,10 +98,7 @@ class Vectors(View):
     def fit(self, described: Described) -> None:
         """See :class:`View`."""
         (vectors,) = described
-        deviation = vectors.std(0, dtype=np.float64)
-        # A feature that is constant in the set keeps its scale: a new value of it counts.
-        factors = self._weights() / np.where(deviation > 1e-6, deviation, 1.0)
-        self._centre, self._factors = centre_and_scale(vectors, factors)
+        self._centre, self._factors = centre_and_scale(vectors, self._weigh(vectors))
 
     def standardise(self, described: Described) -> Described:
         """See :class:`View`."""
@@ -114,6 +111,13 @@ class Vectors(View):
     @abstractmethod
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
         """``[N, D]`` vectors of architectures."""
+
+    def _weigh(self, vectors: Array) -> Array:
+        """``[D]`` factors of the features."""
+        deviation = vectors.std(0, dtype=np.float64)
+        # A feature that is constant in the set keeps its scale: a new value of it counts.
+        factors: Array = self._weights() / np.where(deviation > 1e-6, deviation, 1.0)
+        return factors
 
     def _weights(self) -> Array | float:
         return 1.0
@@ -152,22 +156,12 @@ class Contracted(Vectors):
 class Inputs(Vectors):
     """Extra inputs, such as zero-cost proxies, or what a lower training budget gave."""
 
-    def describe(self, graphs: Graphs, live: LiveGraphs | None) -> Described:
-        """See :class:`View`."""
-        return (np.asarray(self._inputs(graphs), dtype=np.float32),)
+    def of(self, graphs: Graphs) -> Described:
+        """What :meth:`describe` gives, which needs no live graphs."""
+        return (extra_inputs(graphs).astype(np.float32),)
 
     def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
-        return self._inputs(graphs)
-
-    def _inputs(self, graphs: Graphs) -> Array:
-        assert graphs.features is not None
-        inputs: Array = graphs.features.double().cpu().numpy()
-        if not np.isfinite(inputs).all():
-            raise NaspError(
-                f"{int((~np.isfinite(inputs)).any(1).sum())} of {len(inputs)} architectures have "
-                "extra inputs that are not finite: choose other data.features"
-            )
-        return inputs
+        return extra_inputs(graphs)
 
 
 class Places(Vectors):
@@ -179,22 +173,16 @@ class Places(Vectors):
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
 
-    def describe(self, graphs: Graphs, live: LiveGraphs) -> Described:
-        """See :class:`View`."""
+    def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
         tokens = np.arange(self.shape.vocabulary)
         onehots = graphs.operations.cpu().numpy()[:, :, None] == tokens
         parts = [onehots.reshape(len(onehots), -1)]
         if not self.shape.chain and not self.shape.fixed_topology:
             parts.append(graphs.adjacency.cpu().numpy().reshape(len(onehots), -1) > 0)
-        return (np.concatenate(parts, axis=1).astype(np.float32),)
+        return np.concatenate(parts, axis=1)
 
-    def fit(self, described: Described) -> None:
-        """See :class:`View`; a rare operation weighs no more than another."""
-        (vectors,) = described
-        self._centre, self._factors = centre_and_scale(vectors, np.ones(vectors.shape[1]))
-
-    def _vectors(self, graphs: Graphs, live: LiveGraphs) -> Array:
-        raise NotImplementedError
+    def _weigh(self, vectors: Array) -> Array:
+        return np.ones(vectors.shape[1])  # a rare operation weighs no more than another
 
 
 class Networks(View):
@@ -238,6 +226,26 @@ class Networks(View):
     def squared(self, left: Described, right: Described) -> list[Array]:
         """See :class:`View`."""
         return [euclidean(left[at : at + 2], right[at : at + 2]) for at in (0, 2)]
+
+
+def extra_inputs(graphs: Graphs) -> Array:
+    """``[N, F]`` float64 extra inputs.
+
+    Raises:
+        NaspError: if there are none, or one is not finite.
+    """
+    if graphs.features is None:
+        raise NaspError(
+            "these architectures have no extra inputs: set data.features=[…], or "
+            "predictor.trend=false"
+        )
+    inputs: Array = graphs.features.double().cpu().numpy()
+    if not np.isfinite(inputs).all():
+        raise NaspError(
+            f"{int((~np.isfinite(inputs)).any(1).sum())} of {len(inputs)} architectures have "
+            "extra inputs that are not finite: choose other data.features"
+        )
+    return inputs
 
 
 def centre_and_scale(vectors: Array, factors: Array) -> tuple[Array, Array]:

@@ -163,7 +163,7 @@ class Views:
         found = list(graphs.described)
         for place, view in enumerate(self.by_name.values()):
             if isinstance(view, Inputs):
-                arrays = view.describe(graphs, None)
+                arrays = view.of(graphs)
                 if anew:
                     view.fit(arrays)
                 found[place] = view.standardise(arrays)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nasp_lightning.array import Array
 from nasp_lightning.evaluator.base import Candidate, Evaluator
+from nasp_lightning.search.part.mutants import best_labelled
 
 GENERATIONS = 10  # the first, of mutants of the best labelled and of random ones, included
 RANDOM = 0.2  # share of each generation that is drawn at random
@@ -33,9 +34,7 @@ def evolve(
         shortlist: of them that are handed over, at most.
         besides: keys of architectures that are not proposed.
     """
-    top = np.argsort(-evaluator.accuracies, kind="stable")[:PARENTS]
-    history = evaluator.history
-    parents = [history[row] for row in top]
+    parents = best_labelled(evaluator, PARENTS)
     found: dict[Hashable, Candidate] = {}
     values: dict[Hashable, float] = {}
     size = max(1, proposals // GENERATIONS)
