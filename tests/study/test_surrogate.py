@@ -96,3 +96,17 @@ def test_callbacks_that_a_search_leaves_out_are_named_once(
     assert warnings == [
         "left out of this job's fits: callbacks.mine; task.patience ends a fit early"
     ]
+
+
+def test_most_of_a_pool_is_believed_as_all_of_it(tmp_path: Path):
+    """Where some architectures cannot be evaluated, the others are no slower and no different."""
+    surrogate, evaluator = make(tmp_path, "predictor=multiview", "predictor.width=8")
+    everything = evaluator.everything
+    surrogate.refit(everything[:30], evaluator.row_labels[:30], seed=0)
+    mean, deviation = surrogate.signal(everything)
+    most = everything[1:-3]
+    for found, expected in zip(surrogate.signal(most), (mean, deviation), strict=True):
+        np.testing.assert_array_equal(found, expected[1:-3])
+    few = everything[5:9]  # without what is kept
+    for found, expected in zip(surrogate.signal(few), (mean, deviation), strict=True):
+        np.testing.assert_allclose(found, expected[5:9], atol=1e-4)

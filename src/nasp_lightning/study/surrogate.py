@@ -145,10 +145,15 @@ class TableSurrogate:
 
     def signal(self, architectures: Sequence[Candidate]) -> tuple[Array, Array]:
         """Mean and standard deviation ``[N]`` of the accuracy, a training's noise left out."""
+        predictor, rows = self.check_posterior(), rows_of(architectures)
+        scale, pool = self.data.scale, self._pool
+        if pool is not None and 2 * len(rows) > len(pool):  # of all it keeps the distances
+            mean, deviation = predictor.signal(pool).accuracy(scale.mean, scale.deviation)
+            return mean[rows], deviation[rows]
         predictor, graphs = self._asked(architectures)
         with torch.no_grad():
             found = predictor.signal(graphs)
-        return found.accuracy(self.data.scale.mean, self.data.scale.deviation)
+        return found.accuracy(scale.mean, scale.deviation)
 
     def draws(
         self, architectures: Sequence[Candidate], count: int, rng: np.random.Generator
