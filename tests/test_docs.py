@@ -142,7 +142,10 @@ def test_commands_are_understood(command: list[str], monkeypatch: pytest.MonkeyP
 
 
 def compositions(words: list[str]) -> list[tuple[str, ...]]:
-    """What a command line composes: its words, of a sweep the first and the last choices."""
+    """What a command line composes: its words, of a sweep the first and the last choices.
+
+    Hydra composes a sweep once more, first of all, without what is swept.
+    """
     words = experiment_first(words)
     several = bool({"-m", "--multirun"} & set(words))
     overrides = [word for word in words if "=" in word and not word.startswith("-")]
@@ -151,7 +154,7 @@ def compositions(words: list[str]) -> list[tuple[str, ...]]:
     assert set(flags) <= known, f"a flag that this test does not know: {flags}"
     if not several:
         return [tuple(overrides)]
-    choices = []
+    choices, common = [], []
     for override in OverridesParser.create().parse_overrides(overrides):
         if override.is_sweep_override():
             key = override.get_key_element()
@@ -161,7 +164,8 @@ def compositions(words: list[str]) -> list[tuple[str, ...]]:
         else:
             assert override.input_line is not None
             choices.append((override.input_line,) * 2)
-    return list(dict.fromkeys(zip(*choices, strict=True)))
+            common.append(override.input_line)
+    return [tuple(common), *dict.fromkeys(zip(*choices, strict=True))]
 
 
 class Parsed(Exception):
